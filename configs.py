@@ -1,0 +1,190 @@
+"""Every default of the project, in one place, each with its unit and its reason.
+
+A configuration is a frozen dataclass. `PRESETS` names the ones that can be asked for by name,
+`override` changes fields from `field=value` strings as `--set` gives them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+Config = TypeVar("Config")
+
+
+class ConfigError(ValueError):
+    """A field that does not exist or a value that it cannot take; the message names both."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Distorted versions of plain photographs (method.md part 1, Data)."""
+
+    # Names of `datasets.distortions.DISTORTIONS`; "a+b" applies a, then b, as cameras do
+    # (optics, then the sensor, then the file).
+    kinds: tuple[str, ...] = (
+        "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "dark_noise", "jpeg", "jpeg2000",
+        "resample", "low_contrast", "high_contrast", "over_exposure", "under_exposure",
+        "gaussian_blur+jpeg", "motion_blur+jpeg", "white_noise+jpeg", "dark_noise+jpeg",
+    )  # fmt: skip
+    # Strengths in [0, 1], 0 just visible and 1 the worst that people upload. Empty: each version
+    # draws its own, uniform, so that the network sees a continuum and not a few steps.
+    levels: tuple[float, ...] = ()
+    # Distorted versions a photograph, the reference not counted. With `levels` given it is
+    # ignored: every kind at every level.
+    versions: int = 18
+    # Short side in pixels to which a photograph is shrunk before it is cropped, one set of crops
+    # a size; 0 keeps its own. A shrunk photograph is sharper than any camera's full resolution.
+    # Photographs are never enlarged: sizes above their own count as their own, once.
+    short_sides: tuple[int, ...] = (0,)
+    # Crops a photograph and size, and their side in pixels. 0 takes the whole picture.
+    crops: int = 1
+    crop_size: int = 512
+    # Everything random (kinds, levels, crops, noise) follows from this and the photograph's name.
+    seed: int = 0
+    # Both lossless. BMP takes twice the space of PNG and is read several times faster, which is
+    # what a training step waits for.
+    file_format: Literal["bmp", "png"] = "bmp"
+
+
+@dataclass(frozen=True)
+class LowLevelTraining:
+    """Training of the low-level encoder (method.md part 1); defaults fit a 2-core machine in an hour."""
+
+    run_type: Literal["ll_model_train"] = "ll_model_train"
+    # Folder-per-image sets, several separated by commas. `synthesize_distortions.py` makes one.
+    data: tuple[str, ...] = ("data/distorted",)
+    # Where run folders are made.
+    results: str = "Results/LLM"
+    # Photographs a step. Authors: 8, which the paper's 9 versions and 2 views turn into 144 pictures.
+    photographs: int = 8
+    # Versions of a photograph in a step: the reference and versions - 1 others, drawn anew each time.
+    # A folder that holds fewer gives all it has.
+    versions: int = 9
+    # Fragments: grid x grid pieces of piece x piece pixels. Authors: 7 x 32 = 224. One piece of 96
+    # is what the zero-shot score looks at, and a step takes a fifth of the time.
+    grid: int = 1
+    piece: int = 96
+    # Softmax temperature. Authors: 0.5; .2 parts versions that differ little.
+    temperature: float = 0.2
+    # Exponent on alpha = 2 - 2 / (1 + FSIM^2). Authors: 1; FSIM of real distortions lies between
+    # .7 and 1, so alpha hardly tells them apart until it is raised to a power.
+    alpha_exponent: float = 4.0
+    # "inside" or "outside": where alpha stands to the logarithm. Authors train with inside.
+    loss_form: Literal["inside", "outside"] = "inside"
+    # AdamW. Authors: 1e-4 for 9,375 steps; fewer steps need larger ones.
+    learning_rate: float = 5e-4
+    # The cosine ends here, so that the last steps only polish.
+    final_learning_rate: float = 1e-6
+    # Authors: 0.05, on BatchNorm and biases too; kept.
+    weight_decay: float = 0.05
+    # Passes over all folders. The last, shorter batch of a pass is used too.
+    epochs: int = 15
+    # Seed of the start weights, of the order of folders and of every draw.
+    seed: int = 0
+    # "auto" takes a CUDA GPU when there is one.
+    device: str = "auto"
+    # "auto" takes bfloat16 on GPUs and processors that compute in it, else float32.
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    # Processes that read and cut; 0 reads in the training process. "auto" (-1): 1 on a machine of
+    # up to 2 cores, because the step itself wants them, at most 4 on larger ones.
+    workers: int = -1
+    # Minutes between checkpoints inside an epoch: what a power cut can cost.
+    checkpoint_minutes: float = 3.0
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Zero-shot score (method.md part 4); the values are the authors'."""
+
+    # Side in pixels of pristine and test patches; a test picture's patches overlap by half.
+    patch_size: int = 96
+    # A pristine patch is kept above this share of its photograph's sharpest patch, then ...
+    sharpness: float = 0.75
+    # ... above this share of the most colourful one among the sharp.
+    colorfulness: float = 0.80
+    # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
+    regularisation: float = 0.001
+    # A picture with a side under the patch, or with a single patch, is enlarged so that its short
+    # side is this many times the patch: 144 pixels for 96, which gives two patches or more.
+    enlarged_short_side: float = 1.5
+    # Patches that go through the encoder at once; bounds the memory a picture takes.
+    chunk: int = 256
+
+
+AUTHORS_SYNTHESIS = Synthesis(
+    # Four kinds at two levels make the release's 9 versions; it does not say which four.
+    kinds=("gaussian_blur", "white_noise", "jpeg", "jpeg2000"),
+    levels=(0.4, 0.8),
+)
+
+RELEASED_LOW_LEVEL = LowLevelTraining(
+    grid=7, piece=32, temperature=0.5, alpha_exponent=1.0, learning_rate=1e-4, precision="float32"
+)
+
+# What `--preset` and `--run_type` choose from.
+SYNTHESIS_PRESETS = {"default": Synthesis(), "authors": AUTHORS_SYNTHESIS}
+TRAINING_PRESETS = {
+    "ll_model_train": {"default": LowLevelTraining(), "released": RELEASED_LOW_LEVEL},
+}
+
+
+def override(config: Config, assignments: Sequence[str]) -> Config:
+    """A copy of `config` with fields changed by "field=value" strings.
+
+    Tuples are written with commas ("a,b"; "" is the empty one). Raises `ConfigError` on an
+    unknown field, naming the nearest, and on a value of the wrong type, naming the expected.
+    """
+    kinds = typing.get_type_hints(type(config))
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        name = name.strip()
+        if not equals:
+            raise ConfigError(f"'{assignment}' is not of the form field=value.")
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, n=1, cutoff=0.4)
+            hint = f"did you mean '{near[0]}'?" if near else f"fields: {', '.join(kinds)}."
+            raise ConfigError(f"There is no field '{name}': {hint}")
+        try:
+            changes[name] = _parse(text.strip(), kinds[name])
+        except ValueError:
+            raise ConfigError(f"Field '{name}' takes {_describe(kinds[name])}, not '{text}'.") from None
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+def _parse(text: str, kind: Any) -> Any:
+    """`text` as a value of the annotation `kind`; raises ValueError where it is none."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if text not in arguments:
+            raise ValueError(text)
+        return text
+    if origin is tuple:
+        return tuple(_parse(part.strip(), arguments[0]) for part in text.split(",") if part.strip())
+    if origin in (typing.Union, types.UnionType):
+        if text.lower() == "none":
+            return None
+        return _parse(text, next(k for k in arguments if k is not type(None)))
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    return kind(text)
+
+
+def _describe(kind: Any) -> str:
+    """The annotation `kind` in words for an error message."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(arguments)
+    if origin is tuple:
+        return f"{_describe(arguments[0])} values separated by commas"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("none" if k is type(None) else _describe(k) for k in arguments)
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]

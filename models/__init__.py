@@ -1,0 +1,1 @@
+"""The encoders, and how their weights are read and written."""

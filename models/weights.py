@@ -1,0 +1,175 @@
+"""Weights of the low-level encoder on disk: ours (safetensors) and the authors' `.tar` (method.md part 6).
+
+Nothing is unpickled but tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+
+from models.low_level import LowLevelEncoder
+
+FOLDER = Path(__file__).resolve().parent.parent / "Evaluation" / "pretrained_weights"
+# The authors' file goes before ours: who took the trouble to fetch it wants it used.
+AUTHORS_LOW_LEVEL = FOLDER / "low_level_model_weights.tar"
+DEFAULT_LOW_LEVEL = FOLDER / "low_level.safetensors"
+
+_RESNET_CHILDREN = [name for name, _ in torchvision.models.resnet18(weights=None).named_children()]
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used; the message names the file, the key and what was expected."""
+
+
+@dataclass(frozen=True)
+class LowLevelWeights:
+    """An encoder in evaluation mode with where it came from.
+
+    `sha256` is of the file's bytes; `metadata` is what the file says of itself ({} for the authors').
+    """
+
+    model: LowLevelEncoder
+    path: Path
+    sha256: str
+    metadata: Mapping[str, str]
+
+
+def find_low_level() -> Path:
+    """The file that is used when none is named: the authors' if it was put in place, else ours."""
+    for path in (AUTHORS_LOW_LEVEL, DEFAULT_LOW_LEVEL):
+        if path.is_file():
+            return path
+    raise WeightsError(
+        f"{DEFAULT_LOW_LEVEL}: the default low-level weights are missing; restore them from the repository "
+        "or name others with --ll_model_weights_path."
+    )
+
+
+def load_low_level(path: str | Path) -> LowLevelWeights:
+    """Read the low-level encoder from a safetensors file, an authors' `.tar` or a training checkpoint.
+
+    Raises:
+        WeightsError: missing or damaged file, or a tensor that is missing, unknown, of another
+            shape, or stored twice with different values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such weights file.")
+    if path.suffix == ".safetensors":
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+                metadata = file.metadata() or {}
+        except (safetensors.SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from None
+    else:
+        tensors, metadata = _from_authors(_read_torch(path), path), {}
+    model = LowLevelEncoder()
+    _check_tensors(tensors, model.state_dict(), path)
+    model.load_state_dict({key: value.float() if value.is_floating_point() else value
+                           for key, value in tensors.items()})  # fmt: skip
+    return LowLevelWeights(model.eval(), path, file_sha256(path), metadata)
+
+
+def save_low_level(model: LowLevelEncoder, path: str | Path, metadata: Mapping[str, str],
+                   dtype: torch.dtype = torch.float32) -> None:  # fmt: skip
+    """Write the encoder's tensors as safetensors, floating-point ones as `dtype`, atomically."""
+    path = Path(path)
+    tensors = {
+        key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.cpu()).contiguous()
+        for key, value in model.state_dict().items()
+    }
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(safetensors.torch.save(tensors, dict(metadata)))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def to_authors(model: LowLevelEncoder) -> dict[str, torch.Tensor]:
+    """The encoder's tensors under the authors' names (each encoder tensor once per name), without `fc`."""
+    named: dict[str, torch.Tensor] = {}
+    for key, value in model.state_dict().items():
+        for name in _authors_names(key):
+            named[name] = value
+    return named
+
+
+def _authors_names(key: str) -> list[str]:
+    """The names under which the authors' file holds our tensor `key`, the one that is loaded last first."""
+    part, rest = key.split(".", 1)
+    if part == "head":
+        return [key]
+    child, _, leaf = rest.partition(".")
+    return [f"encoder.resnet18.{_RESNET_CHILDREN.index(child)}.{leaf}", f"encoder.base_model.{rest}"]
+
+
+def _read_torch(path: Path) -> Mapping[str, torch.Tensor]:
+    """The state dict inside a file of torch.save; tensors and plain containers only."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: not a readable torch weights file ({reason}).") from None
+    try:
+        return content["model"]["state_dict"]
+    except (TypeError, KeyError, IndexError):
+        raise WeightsError(
+            f"{path}: expected the authors' layout {{'model': {{'state_dict': ...}}}}, which this is not."
+        ) from None
+
+
+def _from_authors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    """Our names for the authors' tensors; both copies of a tensor must agree and nothing may be left over."""
+    ours: dict[str, torch.Tensor] = {}
+    known = {"encoder.base_model.fc.weight", "encoder.base_model.fc.bias"}
+    for key in LowLevelEncoder().state_dict():
+        names = _authors_names(key)
+        for name in names:
+            if name not in tensors:
+                raise WeightsError(f"{path}: tensor '{name}' is missing.")
+        if len(names) == 2 and not torch.equal(tensors[names[0]], tensors[names[1]]):
+            raise WeightsError(f"{path}: '{names[0]}' and '{names[1]}' must be the same tensor but differ.")
+        ours[key] = tensors[names[0]]
+        known.update(names)
+    unknown = sorted(set(tensors) - known)
+    if unknown:
+        raise WeightsError(f"{path}: tensor '{unknown[0]}' does not belong to the low-level encoder.")
+    return ours
+
+
+def _check_tensors(
+    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], path: Path
+) -> None:
+    for key in expected:
+        if key not in tensors:
+            raise WeightsError(f"{path}: tensor '{key}' is missing.")
+        if not isinstance(tensors[key], torch.Tensor) or tensors[key].shape != expected[key].shape:
+            found = tuple(tensors[key].shape) if isinstance(tensors[key], torch.Tensor) else "no tensor"
+            raise WeightsError(f"{path}: '{key}' has shape {found}, expected {tuple(expected[key].shape)}.")
+        if not torch.isfinite(tensors[key].float()).all():
+            raise WeightsError(f"{path}: '{key}' holds values that are not finite.")
+    unknown = sorted(set(tensors) - set(expected))
+    if unknown:
+        raise WeightsError(f"{path}: tensor '{unknown[0]}' does not belong to the low-level encoder.")
