@@ -94,8 +94,12 @@ class LowLevelTraining:
     # Processes that read and cut; 0 reads in the training process. "auto" (-1): 1 on a machine of
     # up to 2 cores, because the step itself wants them, at most 4 on larger ones.
     workers: int = -1
-    # Minutes between checkpoints inside an epoch: what a power cut can cost.
+    # Minutes between checkpoints inside an epoch: what a power cut can cost. One is written at
+    # each epoch's end besides.
     checkpoint_minutes: float = 3.0
+    # Epochs between weights that are kept as Train/epoch_NNN.safetensors (45 MB each), so that
+    # they can be scored along the way: a lower loss is no sign of a better score.
+    export_epochs: int = 5
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,13 @@ class ZeroShot:
     enlarged_short_side: float = 1.5
     # Patches that go through the encoder at once; bounds the memory a picture takes.
     chunk: int = 256
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 32:
+            raise ConfigError(f"patch_size is {self.patch_size}; the encoder needs 32 pixels or more.")
+        for name in ("sharpness", "colorfulness"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; a share in [0, 1) is expected.")
 
 
 AUTHORS_SYNTHESIS = Synthesis(
@@ -156,6 +167,19 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
         except ValueError:
             raise ConfigError(f"Field '{name}' takes {_describe(kinds[name])}, not '{text}'.") from None
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+def from_saved(config: Config, saved: dict[str, Any]) -> Config:
+    """A configuration like `config` with the fields of `saved`, as `dataclasses.asdict` and JSON leave them.
+
+    Raises `ConfigError` where the fields are not those of this version.
+    """
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    if set(saved) != names:
+        odd = ", ".join(sorted(set(saved) ^ names))
+        raise ConfigError(f"The saved configuration is of another version: it differs in the fields {odd}.")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
+    return dataclasses.replace(config, **values)  # type: ignore[type-var]
 
 
 def _parse(text: str, kind: Any) -> Any:

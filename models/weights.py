@@ -74,7 +74,7 @@ def load_low_level(path: str | Path) -> LowLevelWeights:
         except (safetensors.SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from None
     else:
-        tensors, metadata = _from_authors(_read_torch(path), path), {}
+        tensors, metadata = from_authors(_read_torch(path), path), {}
     model = LowLevelEncoder()
     _check_tensors(tensors, model.state_dict(), path)
     model.load_state_dict({key: value.float() if value.is_floating_point() else value
@@ -107,13 +107,9 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def to_authors(model: LowLevelEncoder) -> dict[str, torch.Tensor]:
-    """The encoder's tensors under the authors' names (each encoder tensor once per name), without `fc`."""
-    named: dict[str, torch.Tensor] = {}
-    for key, value in model.state_dict().items():
-        for name in _authors_names(key):
-            named[name] = value
-    return named
+def to_authors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's tensors, by our names, under all the names of the authors' file (without `fc`)."""
+    return {name: value for key, value in tensors.items() for name in _authors_names(key)}
 
 
 def _authors_names(key: str) -> list[str]:
@@ -140,8 +136,12 @@ def _read_torch(path: Path) -> Mapping[str, torch.Tensor]:
         ) from None
 
 
-def _from_authors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    """Our names for the authors' tensors; both copies of a tensor must agree and nothing may be left over."""
+def from_authors(tensors: Mapping[str, torch.Tensor], path: str | Path) -> dict[str, torch.Tensor]:
+    """The authors' tensors under our names.
+
+    Raises `WeightsError` (naming `path`, where they are from) where one is missing or unknown, or
+    where the two copies of one differ.
+    """
     ours: dict[str, torch.Tensor] = {}
     known = {"encoder.base_model.fc.weight", "encoder.base_model.fc.bias"}
     for key in LowLevelEncoder().state_dict():

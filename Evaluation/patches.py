@@ -1,0 +1,126 @@
+"""Patches of a photograph, which of them are pristine, and their features (method.md part 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.device import autocast
+
+GREY = (0.2989, 0.587, 0.114)
+# Local deviation looks through this window: 7 pixels, sigma 7 / 6.
+WINDOW = 7
+
+
+def patch_grid(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+    """All patches of a picture as a view, nothing copied; borders that do not fill a patch are dropped.
+
+    Args:
+        picture: (C, H, W), no side under `size`.
+        size: side of a patch in pixels.
+        stride: pixels from one patch to the next; `size` lets none overlap.
+
+    Returns:
+        (rows, columns, C, size, size), rows = (H - size) // stride + 1, columns likewise.
+
+    Raises:
+        ValueError: a side of the picture is under `size`.
+    """
+    height, width = picture.shape[-2:]
+    if min(height, width) < size:
+        raise ValueError(f"A picture of {width}x{height} pixels holds no patch of {size}x{size}.")
+    windows = picture.unfold(1, size, stride).unfold(2, size, stride)  # (C, rows, columns, size, size)
+    return windows.permute(1, 2, 0, 3, 4)  # (rows, columns, C, size, size)
+
+
+def extract_patches(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+    """The patches of `patch_grid` copied, row by row: (N, C, size, size)."""
+    return patch_grid(picture, size, stride).flatten(0, 1)
+
+
+def sharpness(patches: torch.Tensor) -> torch.Tensor:
+    """Sum of the local deviation of each patch's grey values, (N,), 0 or more.
+
+    The window sees zeros outside the patch, so that a bright flat patch is not at 0: the authors'
+    convolution pads so.
+
+    Args:
+        patches: (N, 3, p, p) in [0, 1].
+    """
+    weights = patches.new_tensor(GREY).view(1, 3, 1, 1)
+    grey = (patches * weights).sum(1, keepdim=True)  # (N, 1, p, p)
+    window = _gaussian_window(patches)
+    mean = F.conv2d(grey, window, padding=WINDOW // 2)
+    mean_of_square = F.conv2d(grey.square(), window, padding=WINDOW // 2)
+    # abs(): rounding can bring the difference under 0.
+    return (mean_of_square - mean.square()).abs().sqrt().sum((1, 2, 3))
+
+
+def colorfulness(patches: torch.Tensor) -> torch.Tensor:
+    """Colourfulness of each patch, (N,), 0 for grey.
+
+    Like Hasler and Suesstrunk's but of absolute opponent colours and with weight 1 on the means,
+    as the authors compute it.
+
+    Args:
+        patches: (N, 3, p, p) in [0, 1].
+    """
+    red, green, blue = patches.flatten(2).unbind(1)  # (N, p * p) each
+    opponents = torch.stack(((red - green).abs(), ((red + green) / 2 - blue).abs()))  # (2, N, p * p)
+    deviation, mean = opponents.std(-1), opponents.mean(-1)  # (2, N)
+    return deviation.square().sum(0).sqrt() + mean.square().sum(0).sqrt()
+
+
+def select_pristine(patches: torch.Tensor, sharpness_share: float, colorfulness_share: float) -> torch.Tensor:
+    """Ascending indices of one photograph's pristine patches: the sharp, and of these the colourful.
+
+    Both comparisons are strict, so that a black or a grey photograph gives none.
+
+    Args:
+        patches: (N, 3, p, p) in [0, 1], all of one photograph.
+        sharpness_share: kept above this share of the sharpest patch.
+        colorfulness_share: kept above this share of the most colourful among the sharp ones.
+    """
+    if len(patches) == 0:
+        return torch.empty(0, dtype=torch.long)
+    sharp = sharpness(patches)
+    kept = torch.nonzero(sharp > sharpness_share * sharp.max()).flatten()
+    if len(kept) == 0:
+        return kept
+    colourful = colorfulness(patches[kept])
+    return kept[colourful > colorfulness_share * colourful.max()]
+
+
+@torch.inference_mode()
+def patch_features(
+    encoder: nn.Module, grid: torch.Tensor, chunk: int, precision: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Features of patches, row by row, as float64 on the CPU: (rows * columns, features).
+
+    Only `chunk` patches are copied at a time, so memory is that of the picture and of one chunk.
+
+    Args:
+        encoder: maps (n, 3, p, p) to (n, features); in evaluation mode.
+        grid: (rows, columns, 3, p, p) in [0, 1], a view of `patch_grid`.
+        chunk: patches that go through the encoder at once.
+        precision: in which convolutions run.
+    """
+    device = next(encoder.parameters()).device
+    rows, columns = grid.shape[:2]
+    features = []
+    # Full float32 on GPUs, whose default rounds the inputs of convolutions to 10 bits.
+    with autocast(device, precision), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for start in range(0, rows * columns, chunk):
+            places = torch.arange(start, min(start + chunk, rows * columns))
+            batch = grid[places // columns, places % columns]  # (n, 3, p, p), the only copy
+            features.append(encoder(batch.to(device)).double().cpu())
+    return torch.cat(features)
+
+
+def _gaussian_window(like: torch.Tensor) -> torch.Tensor:
+    """(1, 1, WINDOW, WINDOW) Gaussian of sigma WINDOW / 6 with sum 1, of the dtype and device of `like`."""
+    place = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    line = torch.exp(-place.square() / (2 * (WINDOW / 6) ** 2))
+    window = torch.outer(line, line)
+    return (window / window.sum()).to(like)[None, None]

@@ -1,0 +1,210 @@
+"""Statistics of pristine patches, made or found (method.md part 4, Pristine patches).
+
+Three places are looked at, the first that there is wins: a folder of photographs that was named, the
+authors' file of patches in the working directory, the statistics file beside the weights. Statistics
+carry the SHA-256 of the weights that made them and are never used with others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import torch
+from tqdm import tqdm
+
+from configs import ZeroShot
+from datasets.decoder import ImageReadError, list_images, read_image
+from Evaluation.distance import FeatureStatistics, statistics
+from Evaluation.patches import extract_patches, patch_features, select_pristine
+from Evaluation.pristine_files import (
+    Pristine,
+    PristineError,
+    patches_file_name,
+    read_patches,
+    read_statistics,
+    statistics_beside,
+    statistics_file_name,
+    write_statistics,
+    writing_patches,
+)
+from models.weights import DEFAULT_LOW_LEVEL, LowLevelWeights, file_sha256
+
+Say = Callable[[str], None]
+_HINT = "Name a folder of sharp, undistorted photographs with --pristine_img_dir."
+
+
+def find_pristine(
+    weights: LowLevelWeights, settings: ZeroShot, folder: Path | None, working: Path, say: Say
+) -> Pristine:
+    """The pristine statistics for these weights and settings, from the first place that has them.
+
+    Args:
+        weights: the encoder, on the device where it is to run.
+        settings: patch size, thresholds and chunk.
+        folder: photographs to take; None looks into `working`, then beside the weights.
+        working: where the file of patches lies and results are kept for the next time.
+        say: receives one sentence for each thing the user should know.
+
+    Raises:
+        PristineError: there are none, or a file cannot be used.
+        ImageReadError: the folder is missing or holds no picture.
+    """
+    patches_file = working / patches_file_name(settings)
+    if folder is not None:
+        paths = list_images(folder)
+        digest = _digest_of_photographs(paths)
+
+        def make() -> Pristine:
+            keep = _place_for_patches(patches_file, digest, say)
+            return pristine_of_folder(weights, settings, folder, keep, say)
+    elif patches_file.is_file():
+        say(f"Pristine patches are those of {patches_file.name} in the working directory.")
+        digest = file_sha256(patches_file)
+
+        def make() -> Pristine:
+            return pristine_of_patches(weights, settings, patches_file)
+    else:
+        return _pristine_beside(weights, settings)
+
+    kept = working / statistics_file_name(settings)
+    if kept.is_file():
+        try:
+            earlier = read_statistics(kept)
+        except PristineError as error:
+            say(f"{error} It is made anew.")
+        else:
+            if earlier.belongs_to(weights, settings) and earlier.patches_sha256 == digest:
+                return earlier
+    made = make()
+    if os.access(working, os.W_OK):
+        write_statistics(kept, made)
+    return made
+
+
+def pristine_of_folder(
+    weights: LowLevelWeights, settings: ZeroShot, folder: Path, patches_file: Path | None, say: Say
+) -> Pristine:
+    """Statistics of the pristine patches of all photographs in a folder, one photograph in memory at a time.
+
+    Args:
+        weights: the encoder; statistics are always computed in float32.
+        settings: patch size, thresholds and chunk.
+        folder: the photographs; those that give no patch are counted and said.
+        patches_file: where the patches are written in the authors' format; None writes none.
+        say: receives what was left out.
+
+    Raises:
+        PristineError: no photograph gives a patch, or there is a single patch.
+    """
+    paths = list_images(folder)
+    digest = _digest_of_photographs(paths)
+    features, used, without, unreadable = [], [], [], []
+    with writing_patches(patches_file, settings.patch_size, digest) as write:
+        for path in tqdm(paths, desc="Pristine photographs", unit="photo", disable=None):
+            try:
+                patches = pristine_patches(read_image(path), settings)
+            except ImageReadError as error:
+                unreadable.append(str(error))
+                continue
+            if len(patches) == 0:
+                without.append(path.name)
+                continue
+            used.append(path.name)
+            features.append(patch_features(weights.model, patches[None], settings.chunk))
+            write(patches)
+        if not features:
+            raise PristineError(f"{folder}: no photograph gives a pristine patch. {_HINT}")
+        measured = _statistics(torch.cat(features), folder)
+    for reason in unreadable:
+        say(f"Left out of the pristine photographs: {reason}")
+    if without:
+        say(f"{len(without)} of {len(paths)} pristine photographs give no patch, because they are flat, grey "
+            f"or under {settings.patch_size} pixels: {_few(without)}.")  # fmt: skip
+    return Pristine(
+        measured, weights.sha256, digest, settings.patch_size, settings.sharpness, settings.colorfulness,
+        tuple(used), f"{folder} ({len(used)} photographs)",
+    )  # fmt: skip
+
+
+def pristine_of_patches(weights: LowLevelWeights, settings: ZeroShot, path: Path) -> Pristine:
+    """Statistics of the patches in an HDF5 file of the authors' format, read `settings.chunk` at a time.
+
+    Raises:
+        PristineError: the file is damaged or does not hold patches of this size.
+    """
+    features = [patch_features(weights.model, patches[None], settings.chunk)
+                for patches in read_patches(path, settings)]  # fmt: skip
+    return Pristine(
+        _statistics(torch.cat(features), path), weights.sha256, file_sha256(path), settings.patch_size,
+        settings.sharpness, settings.colorfulness, (), str(path),
+    )  # fmt: skip
+
+
+def pristine_patches(picture: torch.Tensor, settings: ZeroShot) -> torch.Tensor:
+    """The pristine patches (n, 3, p, p) of a photograph (3, H, W) in [0, 1]; n is 0 where there are none."""
+    size = settings.patch_size
+    if min(picture.shape[-2:]) < size:
+        return picture.new_empty((0, 3, size, size))
+    patches = extract_patches(picture, size, size)
+    return patches[select_pristine(patches, settings.sharpness, settings.colorfulness)]
+
+
+def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:
+    """The statistics file beside the weights, or the shipped one where it was made by the same weights."""
+    beside, shipped = statistics_beside(weights.path), statistics_beside(DEFAULT_LOW_LEVEL)
+    found = [read_statistics(path) for path in dict.fromkeys((beside, shipped)) if path.is_file()]
+    for pristine in found:
+        if pristine.belongs_to(weights, settings):
+            return pristine
+    for pristine in found:
+        if pristine.weights_sha256 == weights.sha256:
+            raise PristineError(
+                f"The statistics of {weights.path.name} are for patch size {pristine.patch_size}, sharpness "
+                f"{pristine.sharpness} and colorfulness {pristine.colorfulness} only. {_HINT}"
+            )
+    raise PristineError(f"There are no pristine statistics made by the weights {weights.path}. {_HINT}")
+
+
+def _place_for_patches(path: Path, digest: str, say: Say) -> Path | None:
+    """Where the patches of the photographs `digest` are written: `path`, or None.
+
+    None where the directory is not writable, where the file holds just these, or where somebody
+    else's file, say the authors', lies there: that one is not ours to replace.
+    """
+    if not os.access(path.parent, os.W_OK):
+        return None
+    if not path.is_file():
+        return path
+    try:
+        with h5py.File(path, "r") as file:
+            made_from = file["data"].attrs.get("photographs_sha256")
+    except (OSError, KeyError):
+        made_from = None
+    if made_from is None:
+        say(f"{path} was not written by this program and is left as it is; the folder is used, not the file.")
+        return None
+    return None if made_from == digest else path
+
+
+def _digest_of_photographs(paths: Sequence[Path]) -> str:
+    """One SHA-256 over names and contents."""
+    listing = [(path.name, file_sha256(path)) for path in paths]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def _statistics(features: torch.Tensor, source: Path) -> FeatureStatistics:
+    try:
+        return statistics(features)
+    except ValueError as error:
+        raise PristineError(f"{source}: {error} {_HINT}") from None
+
+
+def _few(names: Sequence[str], limit: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

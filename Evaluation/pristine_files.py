@@ -1,0 +1,184 @@
+"""Pristine patches and their statistics on disk (method.md parts 4 and 6)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import safetensors
+import safetensors.torch
+import torch
+
+from configs import ZeroShot
+from Evaluation.distance import FeatureStatistics
+from models.low_level import FEATURES
+from models.weights import LowLevelWeights
+
+FORMAT = "GRepQ pristine statistics 1"
+
+
+class PristineError(ValueError):
+    """Pristine statistics that cannot be made or used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Pristine:
+    """Statistics of pristine patches and what made them.
+
+    `patches_sha256` names the photographs or the file of patches by content, `photographs` are the
+    names of those that gave a patch (empty where only the patches are known). `source` is for people.
+    """
+
+    statistics: FeatureStatistics
+    weights_sha256: str
+    patches_sha256: str
+    patch_size: int
+    sharpness: float
+    colorfulness: float
+    photographs: tuple[str, ...]
+    source: str
+
+    def belongs_to(self, weights: LowLevelWeights, settings: ZeroShot) -> bool:
+        """Whether these weights with these settings made the statistics."""
+        mine = (self.weights_sha256, self.patch_size, self.sharpness, self.colorfulness)
+        return mine == (weights.sha256, settings.patch_size, settings.sharpness, settings.colorfulness)
+
+
+def patches_file_name(settings: ZeroShot) -> str:
+    """The authors' name for the file of pristine patches."""
+    return (f"pristine_patches_{settings.patch_size:03d}_{settings.sharpness:.2f}_"
+            f"{settings.colorfulness:.2f}.hdf5")  # fmt: skip
+
+
+def statistics_file_name(settings: ZeroShot) -> str:
+    """The name under which statistics are kept in the working directory."""
+    return patches_file_name(settings).replace("patches", "statistics").replace(".hdf5", ".safetensors")
+
+
+def statistics_beside(weights: Path) -> Path:
+    """The statistics file that goes with a weights file: low_level.safetensors -> low_level_pristine...."""
+    return weights.with_name(weights.stem + "_pristine.safetensors")
+
+
+def read_patches(path: Path, settings: ZeroShot) -> Iterator[torch.Tensor]:
+    """The patches of an HDF5 file of the authors' format in its order: float32 (n, 3, p, p), n <= chunk.
+
+    Raises:
+        PristineError: what was expected of the file and what it holds.
+    """
+    size, wish = settings.patch_size, "Delete the file or name a folder with --pristine_img_dir."
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get("data")
+            if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f":
+                raise PristineError(f"{path}: holds no floating-point dataset 'data'. {wish}")
+            if data.ndim != 4 or data.shape[1:] != (3, size, size) or len(data) < 2:
+                raise PristineError(
+                    f"{path}: 'data' has shape {data.shape}, expected (2 or more, 3, {size}, {size}). {wish}"
+                )
+            for start in range(0, len(data), settings.chunk):
+                patches = torch.from_numpy(data[start : start + settings.chunk]).float()
+                if not ((patches >= 0) & (patches <= 1)).all():
+                    raise PristineError(f"{path}: 'data' holds values outside [0, 1]. {wish}")
+                yield patches
+    except OSError as error:
+        raise PristineError(f"{path}: is not a readable HDF5 file ({_line(error)}). {wish}") from None
+
+
+def write_statistics(path: Path, pristine: Pristine) -> None:
+    """Write statistics as safetensors, atomically."""
+    tensors = {
+        "mean": pristine.statistics.mean,
+        "covariance": pristine.statistics.covariance,
+        "count": torch.tensor(pristine.statistics.count),
+    }
+    metadata = {
+        "format": FORMAT,
+        "weights_sha256": pristine.weights_sha256,
+        "patches_sha256": pristine.patches_sha256,
+        "patch_size": str(pristine.patch_size),
+        "sharpness": str(pristine.sharpness),
+        "colorfulness": str(pristine.colorfulness),
+        "photographs": json.dumps(pristine.photographs),
+        "source": pristine.source,
+    }
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(safetensors.torch.save(tensors, metadata))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_statistics(path: Path) -> Pristine:
+    """Read what `write_statistics` wrote.
+
+    Raises:
+        PristineError: the file is missing, damaged or of another kind.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise PristineError(f"{path}: is not a file of format '{FORMAT}'.")
+            mean, covariance = file.get_tensor("mean"), file.get_tensor("covariance")
+            count = int(file.get_tensor("count"))
+        measured = FeatureStatistics(mean, covariance, count)
+        if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES) or count < 2:
+            raise PristineError(
+                f"{path}: expected mean ({FEATURES},), covariance ({FEATURES}, {FEATURES}) and count of 2 or "
+                f"more, found {tuple(mean.shape)}, {tuple(covariance.shape)} and {count}."
+            )
+        if mean.dtype != torch.float64 or covariance.dtype != torch.float64:
+            raise PristineError(f"{path}: mean and covariance must be float64.")
+        if not (mean.isfinite().all() and covariance.isfinite().all()):
+            raise PristineError(f"{path}: holds values that are not finite.")
+        return Pristine(
+            measured, metadata["weights_sha256"], metadata["patches_sha256"], int(metadata["patch_size"]),
+            float(metadata["sharpness"]), float(metadata["colorfulness"]),
+            tuple(json.loads(metadata["photographs"])), metadata["source"],
+        )  # fmt: skip
+    except (safetensors.SafetensorError, OSError) as error:
+        raise PristineError(f"{path}: is not a readable statistics file ({_line(error)}).") from None
+    except KeyError as error:
+        raise PristineError(f"{path}: its metadata lacks {error}.") from None
+
+
+@contextmanager
+def writing_patches(path: Path | None, size: int, digest: str) -> Iterator[Callable[[torch.Tensor], None]]:
+    """A function that appends patches to the HDF5 file, which appears only when all went well."""
+    if path is None:
+        yield lambda patches: None
+        return
+    part = path.with_name(path.name + ".part")
+    try:
+        with h5py.File(part, "w") as file:
+            data = file.create_dataset(
+                "data",
+                (0, 3, size, size),
+                "float32",
+                maxshape=(None, 3, size, size),
+                chunks=(1, 3, size, size),
+            )
+            # The authors' file has no attribute; readers that know none pass over it.
+            data.attrs["photographs_sha256"] = digest
+
+            def append(patches: torch.Tensor) -> None:
+                data.resize(len(data) + len(patches), axis=0)
+                data[-len(patches) :] = patches.numpy()
+
+            yield append
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -1,0 +1,136 @@
+"""Tables of scores and the text of a result."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from datasets.rated_sets import RatedSet
+from Evaluation.metrics import Metric
+from Evaluation.protocol import Protocol, Say, agreement_of_rows
+from Evaluation.zeroshot import ScoreRow
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
+TITLES = {
+    "srcc": "SRCC",
+    "krcc": "KRCC",
+    "plcc": "PLCC, raw",
+    "plcc_poly3": "PLCC, poly3",
+    "plcc_logistic4": "PLCC, logistic4",
+    "rmse_logistic4": "RMSE, logistic4",
+}
+
+
+class ReportError(ValueError):
+    """A place where no table of scores can be written."""
+
+
+def check_output(path: Path) -> None:
+    """Raise `ReportError` where a table could not be written, before the scores are computed."""
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise ReportError(f"{path}: the table of scores is written as .csv or .json; end the name so.")
+    if not path.parent.is_dir():
+        raise ReportError(f"{path}: there is no folder {path.parent}.")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ReportError(f"{path}: cannot be written.")
+
+
+def collect(rows: Iterable[ScoreRow], total: int) -> tuple[list[ScoreRow], bool]:
+    """The rows with a progress bar, and whether all came: Ctrl-C ends it and keeps what is done."""
+    done: list[ScoreRow] = []
+    try:
+        for row in tqdm(rows, total=total, desc="Scoring", unit="image", disable=total == 1):
+            done.append(row)  # noqa: PERF402 (an interrupted list() would lose the rows)
+    except KeyboardInterrupt:
+        return done, False
+    return done, True
+
+
+def publish(
+    rated: RatedSet, rows: Sequence[ScoreRow], complete: bool, protocol: Protocol, output: Path | None,
+    say: Say,
+) -> int:  # fmt: skip
+    """Write or print rows, figures and protocol; returns the exit status of the run.
+
+    Args:
+        rated: the set that was to be scored.
+        rows: of its pictures, in its order; fewer where the run was interrupted.
+        complete: whether all pictures were come to.
+        protocol: with which they were scored.
+        output: table to write; None prints the rows.
+        say: receives what went wrong.
+
+    Returns:
+        0: all is well. 1: a picture has no score. 130: interrupted.
+    """
+    scored = sum(row.scored for row in rows)
+    line = protocol.line(rated, scored)
+    metrics = agreement_of_rows(rows) if any(row.mos is not None for row in rows) else ()
+    if output is not None:
+        summary = {
+            "complete": complete,
+            "protocol": line,
+            "settings": dataclasses.asdict(protocol.branch.settings),
+            "metrics": [dataclasses.asdict(metric) for metric in metrics],
+        }
+        write_table(output, rows, summary)
+    elif len(rated.images) > 1:
+        print(table_text(rows))
+    if len(rated.images) == 1 and rows and rows[0].q_low is not None:
+        print(f"Q_low = {rows[0].q_low:.6f}  (range (0, 0.5], higher is better; {rows[0].status})")
+    if metrics:
+        print(f"{scored} images, agreement of Q_low with opinion and 95 % interval:")
+        print(*metric_lines(metrics), sep="\n")
+    print(line)
+    for row in rows:
+        if not row.scored:
+            say(f"Not scored: {row.image}: {row.status.rstrip('.')}.")
+    if not complete:
+        kept = f"are in {output}" if output else "are printed above"
+        say(f"Interrupted: {len(rows)} of {len(rated.images)} rows {kept}.")
+        return 130
+    return 0 if scored == len(rows) else 1
+
+
+def table_text(rows: Sequence[ScoreRow]) -> str:
+    """The rows as CSV with a header; an empty cell is a value that there is not."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([getattr(row, column) for column in COLUMNS] for row in rows)
+    return text.getvalue()
+
+
+def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
+    """Write the rows atomically; a `.json` file holds the summary too, as {**summary, "images": [...]}."""
+    if path.suffix.lower() == ".json":
+        text = json.dumps({**summary, "images": [dataclasses.asdict(row) for row in rows]}, indent=1) + "\n"
+    else:
+        text = table_text(rows)
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def metric_lines(metrics: Iterable[Metric]) -> list[str]:
+    """One line a figure: its value and 95 % interval, and what the reader should know of it."""
+    lines = []
+    for metric in metrics:
+        line = f"{TITLES[metric.name]:<16}"
+        if metric.value is not None:
+            line += f"{metric.value:8.4f}"
+        if metric.low is not None:
+            line += f"  [{metric.low:.4f}, {metric.high:.4f}]"
+        lines.append(line + (f"  ({metric.note})" if metric.note else ""))
+    return lines

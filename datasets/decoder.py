@@ -1,0 +1,183 @@
+"""The one decoder: a picture file becomes RGB pixels as a viewer would show them.
+
+Every part of the project reads pictures here, so that a file has the same pixels in training, in the
+pristine statistics and in a score. What happens to what:
+
+- EXIF orientation is applied; unreadable EXIF data is ignored.
+- Grey becomes three equal channels; palette, 1-bit, CMYK, YCbCr, HSV and Lab become RGB.
+- Transparency (alpha channels, transparent palette entries or colours) is laid over white.
+- 16-bit grey keeps its 16 bits. 16-bit RGB is reduced to 8 bits by Pillow.
+- Of an animation or a file of several pages the first picture is read.
+- Floating-point samples are refused: the file does not say which value is white.
+- Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+IMAGE_SUFFIXES: frozenset[str] = frozenset(
+    (
+        ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+        ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    )
+)  # fmt: skip
+
+# Raster formats only (Pillow would hand an EPS file to Ghostscript), those this Pillow was built with.
+Image.init()
+_FORMATS = tuple(
+    {"AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"}.intersection(Image.OPEN)
+)
+
+# EXIF orientation -> how the stored (H, W, 3) array becomes upright.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+# Pillow only warns between one and two times its limit; for a file nobody vouches for that is too late.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+class ImageReadError(ValueError):
+    """A file or folder that holds no readable picture; the message is "PATH: reason."."""
+
+
+def read_image(path: str | Path) -> torch.Tensor:
+    """The picture in `path`: float32 (3, H, W), RGB in [0, 1].
+
+    Raises `ImageReadError` whatever is wrong with the file.
+    """
+    pixels = decode_pixels(path)
+    planes = np.empty((3, *pixels.shape[:2]), np.float32)
+    np.divide(pixels.transpose(2, 0, 1), np.float32(np.iinfo(pixels.dtype).max), out=planes, dtype=np.float32)
+    return torch.from_numpy(planes)
+
+
+def decode_pixels(path: str | Path) -> np.ndarray:
+    """The picture in `path`: contiguous (H, W, 3), RGB; uint16 where it is 16-bit grey, else uint8.
+
+    Raises `ImageReadError` whatever is wrong with the file.
+    """
+    with _opened(path) as image:
+        image.load()
+        upright = _UPRIGHT.get(_orientation(image))  # after loading: Pillow turns TIFF files itself
+        pixels = _rgb(image)
+        return pixels if upright is None else np.ascontiguousarray(upright(pixels))
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """(H, W) of the picture in `path` as `decode_pixels` would give it, mostly from the header alone.
+
+    Raises `ImageReadError` where the header cannot be read.
+    """
+    with _opened(path) as image:
+        turned = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+        return image.size if turned else image.size[::-1]
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """The picture files directly in `folder` (by suffix, hidden ones left out), sorted by name.
+
+    Raises `ImageReadError` where `folder` is no folder or holds no picture.
+    """
+    folder = Path(folder)
+    try:
+        names = sorted(folder.iterdir(), key=lambda path: path.name)
+    except FileNotFoundError:
+        raise ImageReadError(f"{folder}: there is no such folder.") from None
+    except NotADirectoryError:
+        raise ImageReadError(f"{folder}: is a file where a folder of pictures is expected.") from None
+    except OSError as error:
+        raise ImageReadError(f"{folder}: cannot be listed ({error.strerror}).") from None
+    images = [
+        path
+        for path in names
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not images:
+        raise ImageReadError(f"{folder}: holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+    return images
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """The file as a Pillow image; whatever goes wrong inside leaves as `ImageReadError`."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            # The filter above may have been changed by the program around us.
+            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError
+            yield image
+    except ImageReadError:
+        raise
+    # Pillow's readers raise nearly everything on a broken file (struct.error, SyntaxError, KeyError ...).
+    except Exception as error:
+        raise ImageReadError(f"{path}: {_reason(path, error)}.") from error
+
+
+def _reason(path: str | Path, error: Exception) -> str:
+    """Why `path` could not be read, in words that follow its name."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder, not a picture file"
+    if isinstance(error, PermissionError):
+        return "may not be read (permission denied)"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the limit for a picture"
+    if isinstance(error, UnidentifiedImageError):
+        return (
+            "is empty" if Path(path).stat().st_size == 0 else "is not a picture in a format that can be read"
+        )
+    if isinstance(error, MemoryError):
+        return "does not fit in memory"
+    detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return f"is damaged or cut short ({detail})"
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1..8; 1 where there is none or it cannot be read."""
+    if image.format in ("BMP", "DIB", "GIF", "PPM"):
+        return 1
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever is wrong with EXIF data, the picture itself may be good
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """The loaded picture as a writable (H, W, 3) array of uint8 or uint16."""
+    if image.mode == "F":
+        raise _refusal(
+            image, "holds floating-point samples, whose white is not defined: save it as 8 or 16 bits"
+        )
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)  # uint16, or int32 for mode "I"
+        if grey.min() < 0 or grey.max() > 65535:
+            raise _refusal(image, "holds 32-bit samples, whose white is not defined: save it as 8 or 16 bits")
+        return np.repeat(grey.astype(np.uint16)[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
+    if image.has_transparency_data:
+        # Pillow has no way from PA and La to RGBA that keeps a palette's or a premultiplied alpha otherwise.
+        rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _refusal(image: Image.Image, reason: str) -> ImageReadError:
+    """The error for a sound file of a kind that has no defined brightness."""
+    return ImageReadError(f"{getattr(image, 'filename', 'picture')}: {reason}.")

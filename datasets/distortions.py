@@ -1,0 +1,239 @@
+"""Distortions of photographs, each with one strength.
+
+A distortion is a function of (picture, level, rng): picture (H, W, 3) float32 or float64 in [0, 1] as
+displays take it (sRGB); level in [0, 1]; what is random comes from rng. It returns a new picture of the same
+shape and dtype, in [0, 1]. With the same rng state a higher level is a larger error. Lengths are in
+pixels whatever the picture's size, because quality is judged at full resolution. Between levels 0 (just
+visible) and 1 (the worst that people upload) strengths grow geometrically, as perception does:
+
+================  =====================================  ==============  ==============
+name              strength                               level 0         level 1
+================  =====================================  ==============  ==============
+gaussian_blur     standard deviation                     0.5 px          5 px
+motion_blur       length of the path, random direction   2 px            30 px
+lens_blur         radius of the circle of confusion      0.8 px          8 px
+white_noise       standard deviation, colour             0.01            0.2
+dark_noise        photo-electrons that white gives       4000            40
+                  read noise, electrons                  3               3
+                  exposure that stays after gain         -0.2 stops      -1.2 stops
+jpeg              quality (scale of the tables)          85 (30 %)       5 (1000 %)
+jpeg2000          compression ratio                      12 : 1          200 : 1
+resample          factor down and up, random filters     1.25            8
+low_contrast      contrast that stays                    0.85            0.2
+high_contrast     slope about the mean, clipped          1.15            3
+over_exposure     exposure in linear light, clipped      +0.4 stops      +3 stops
+under_exposure    exposure in linear light               -0.5 stops      -4 stops
+================  =====================================  ==============  ==============
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage, signal
+
+from configs import ConfigError
+
+Distortion = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+
+# In "a+b" each part takes this share of the level, drawn uniformly: two faults at their worst at once
+# would leave nothing of the picture.
+CHAIN_SHARE = (0.5, 1.0)
+
+_FILTERS = (
+    Image.Resampling.NEAREST,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+)
+
+
+def apply(kind: str, picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """`picture` (H, W, 3) distorted by `kind`, a name of `DISTORTIONS` or a chain "a+b" (a first).
+
+    In a chain each part's level is `level` times its own share, uniform in `CHAIN_SHARE`.
+    Raises `ConfigError` on an unknown kind and a level outside [0, 1].
+    """
+    parts = split_kind(kind)
+    if not 0 <= level <= 1:
+        raise ConfigError(f"A level lies between 0 and 1, not at {level:g}.")
+    if len(parts) == 1:
+        return DISTORTIONS[kind](picture, level, rng)
+    for part, share in zip(parts, rng.uniform(*CHAIN_SHARE, size=len(parts)), strict=True):
+        picture = DISTORTIONS[part](picture, level * share, rng)
+    return picture
+
+
+def split_kind(kind: str) -> list[str]:
+    """The names that "a+b" chains, in order; raises `ConfigError` on an unknown one, naming the nearest."""
+    parts = kind.split("+")
+    for part in parts:
+        if part not in DISTORTIONS:
+            near = difflib.get_close_matches(part, DISTORTIONS, n=1, cutoff=0.4)
+            hint = f"did you mean '{near[0]}'?" if near else f"kinds: {', '.join(DISTORTIONS)}."
+            raise ConfigError(f"There is no distortion '{part}': {hint}")
+    return parts
+
+
+def gaussian_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Soft focus: a Gaussian on the displayed values."""
+    sigma = _geometric(0.5, 5.0, level)
+    return np.clip(ndimage.gaussian_filter(picture, (sigma, sigma, 0), mode="reflect"), 0, 1)
+
+
+def motion_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """A camera that moves in a straight line while light falls in."""
+    length, angle = _geometric(2.0, 30.0, level), rng.uniform(0, np.pi)
+    along = np.linspace(-length / 2, length / 2, 8 * int(np.ceil(length)) + 1)
+    y, x = along * np.sin(angle), along * np.cos(angle)
+    half = int(np.ceil(length / 2)) + 1
+    offsets = np.arange(-half, half + 1)
+    # Every point of the path is shared among its four pixels, so that the length is continuous.
+    rows = np.clip(1 - np.abs(offsets[:, None] - y), 0, None)  # (K, points)
+    columns = np.clip(1 - np.abs(offsets[:, None] - x), 0, None)  # (K, points)
+    return _blur_light(picture, rows @ columns.T)
+
+
+def lens_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Out of focus: each point of light becomes an even disc with an anti-aliased rim."""
+    radius = _geometric(0.8, 8.0, level)
+    offsets = np.arange(-int(radius + 1), int(radius + 1) + 1)
+    disc = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets), 0, 1)
+    return _blur_light(picture, disc)
+
+
+def white_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise, independent in pixels and channels."""
+    noise = rng.standard_normal(picture.shape, dtype=picture.dtype)
+    return np.clip(picture + picture.dtype.type(_geometric(0.01, 0.2, level)) * noise, 0, 1)
+
+
+def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """A shot in poor light brought up by gain: photons are counted, read noise is added.
+
+    The lens and the scene are the picture's; `electrons` is what white would have gathered. Noise is
+    strongest in dark areas once the display's curve is applied, and a pixel wide or more, because
+    every sensor pixel sees one colour only and the others are interpolated.
+    """
+    electrons, stops = _geometric(4000.0, 40.0, level), 0.2 + level
+    light = _to_linear(picture)
+    counted = rng.poisson(light * electrons) + 3.0 * rng.standard_normal(picture.shape, dtype=np.float32)
+    noise = (counted / electrons - light).astype(picture.dtype)
+    noise = ndimage.gaussian_filter(noise, (0.5, 0.5, 0), mode="reflect")
+    return _to_display((light + noise) * picture.dtype.type(2.0**-stops))
+
+
+def jpeg(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """JPEG with chroma at half resolution; the quantisation tables are scaled continuously."""
+    scale = _geometric(0.3, 10.0, level)
+    tables = [[min(255, max(1, round(step * scale))) for step in table] for table in _JPEG_TABLES]
+    return _through_file(picture, "JPEG", qtables=tables, subsampling="4:2:0")
+
+
+def jpeg2000(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """JPEG 2000 with the irreversible wavelet at a fixed share of the raw size."""
+    ratio = _geometric(12.0, 200.0, level)
+    return _through_file(picture, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[ratio])
+
+
+def resample(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Made smaller and enlarged again, each with a filter of its own."""
+    factor = _geometric(1.25, 8.0, level)
+    down, up = (_FILTERS[i] for i in rng.integers(len(_FILTERS), size=2))
+    height, width = picture.shape[:2]
+    small = (max(1, round(width / factor)), max(1, round(height / factor)))
+    image = Image.fromarray(_to_bytes(picture)).resize(small, down).resize((width, height), up)
+    return _from_bytes(image, picture.dtype)
+
+
+def low_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Everything drawn towards the picture's mean grey."""
+    return _stretch(picture, _geometric(0.85, 0.2, level))
+
+
+def high_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Everything pushed away from the picture's mean grey until it clips."""
+    return _stretch(picture, _geometric(1.15, 3.0, level))
+
+
+def over_exposure(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Too much light: highlights clip, channel by channel as on a sensor."""
+    return _to_display(_to_linear(picture) * picture.dtype.type(2 ** (0.4 + 2.6 * level)))
+
+
+def under_exposure(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Too little light: shadows sink below the first step of an 8-bit file."""
+    return _to_display(_to_linear(picture) * picture.dtype.type(2 ** -(0.5 + 3.5 * level)))
+
+
+DISTORTIONS: dict[str, Distortion] = {
+    function.__name__: function
+    for function in (
+        gaussian_blur, motion_blur, lens_blur, white_noise, dark_noise, jpeg, jpeg2000, resample,
+        low_contrast, high_contrast, over_exposure, under_exposure,
+    )
+}  # fmt: skip
+
+
+def _geometric(weakest: float, strongest: float, level: float) -> float:
+    """From `weakest` at level 0 to `strongest` at level 1 in equal ratios."""
+    return weakest * (strongest / weakest) ** level
+
+
+def _stretch(picture: np.ndarray, slope: float) -> np.ndarray:
+    """Contrast multiplied by `slope` about the mean grey."""
+    mean = picture.mean(dtype=np.float64)
+    return np.clip(picture * picture.dtype.type(slope) + picture.dtype.type(mean * (1 - slope)), 0, 1)
+
+
+def _to_linear(picture: np.ndarray) -> np.ndarray:
+    """Displayed values in [0, 1] -> light in [0, 1]: the sRGB curve."""
+    return np.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
+
+
+def _to_display(light: np.ndarray) -> np.ndarray:
+    """Light -> displayed values; what lies outside [0, 1] clips."""
+    light = np.clip(light, 0, 1)
+    return np.clip(np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055), 0, 1)
+
+
+def _blur_light(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """`picture` convolved in linear light, as a lens does, with `kernel` (K, K, K odd) brought to sum 1."""
+    half = kernel.shape[0] // 2
+    kernel = (kernel / kernel.sum()).astype(picture.dtype)
+    # "symmetric" is what scipy.ndimage calls "reflect"; it also takes pictures smaller than the kernel.
+    padded = np.pad(_to_linear(picture), ((half, half), (half, half), (0, 0)), mode="symmetric")
+    return _to_display(signal.fftconvolve(padded, kernel[..., None], mode="valid", axes=(0, 1)))
+
+
+def _through_file(picture: np.ndarray, file_format: str, **options: object) -> np.ndarray:
+    """`picture` written to a file in memory and read back."""
+    file = io.BytesIO()
+    Image.fromarray(_to_bytes(picture)).save(file, file_format, **options)
+    with Image.open(file) as image:
+        return _from_bytes(image, picture.dtype)
+
+
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
+    """[0, 1] -> 0..255, rounded."""
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+def _from_bytes(image: Image.Image, dtype: np.dtype) -> np.ndarray:
+    """An 8-bit RGB image -> (H, W, 3) in [0, 1]."""
+    return np.asarray(image).astype(dtype) / dtype.type(255)
+
+
+def _standard_jpeg_tables() -> list[list[int]]:
+    """The two quantisation tables of the JPEG standard: what the encoder uses at quality 50."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", quality=50)
+    with Image.open(file) as image:
+        return [list(table) for _, table in sorted(image.quantization.items())]  # type: ignore[attr-defined]
+
+
+_JPEG_TABLES = _standard_jpeg_tables()

@@ -1,0 +1,299 @@
+"""Folder-per-image sets from plain photographs: the reference and distorted versions of it.
+
+    OUTPUT/synthesis.json                              the configuration all folders were made with
+    OUTPUT/<photograph>_s<short side>_c<crop>/00_REF.bmp
+                                              01_jpeg_0.43.bmp      number, kind, level
+                                              02_white_noise_0.07.bmp ...
+
+A folder's bytes follow from the configuration, the photograph's file name and pixels, the size and the crop,
+so the number of processes and the order and company of photographs do not matter. A folder appears only when
+it is complete: an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from configs import ConfigError, Synthesis
+from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
+from datasets.distortions import apply, split_kind
+
+# Below this side, in pixels, a picture has no room for the patches the project looks at.
+SMALLEST_SIDE = 64
+
+RECORD = "synthesis.json"
+
+
+@dataclass
+class Summary:
+    """What a run did; `failures` are sentences "PATH: reason."."""
+
+    folders: int = 0
+    versions: int = 0  # pictures, references counted
+    bytes: int = 0
+    present: int = 0  # folders that an earlier run had finished
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One folder to make: a photograph shrunk to a short side in pixels, and one crop of it."""
+
+    path: Path
+    short_side: int
+    crop: int
+
+
+def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers: int) -> Summary:
+    """Makes the folders of every photograph directly in the folders `photos` under `output`.
+
+    Finished folders are left as they are; photographs that cannot be read are reported in the summary.
+    Raises `ConfigError` on a bad configuration or an `output` made with another one, `ImageReadError` on
+    a folder in `photos` without pictures, and `OSError` where `output` cannot be written.
+    """
+    check(config)
+    if workers < 1:
+        raise ConfigError(f"The number of workers is 1 or more, not {workers}.")
+    paths = sorted({path.resolve(): path for folder in photos for path in list_images(folder)}.values())
+    _settle(output, config)
+    jobs = [(path, output / label, config) for path, label in _labels(paths).items()]
+    summary = Summary()
+    with contextlib.closing(_work(jobs, workers)) as results:
+        for done in tqdm(results, total=len(jobs), unit="photograph", smoothing=0.05):
+            for part in dataclasses.fields(Summary):
+                setattr(summary, part.name, getattr(summary, part.name) + getattr(done, part.name))
+    summary.failures.sort()
+    return summary
+
+
+def check(config: Synthesis) -> None:
+    """Raises `ConfigError` on the first field whose value makes no set."""
+    for kind in config.kinds:
+        split_kind(kind)
+    side = f"0 or {SMALLEST_SIDE} and more"
+    for name, value, good, expected in (
+        ("kinds", config.kinds, bool(config.kinds), "at least one kind"),
+        ("levels", config.levels, all(0 <= level <= 1 for level in config.levels), "numbers in [0, 1]"),
+        ("versions", config.versions, config.versions >= 1, "a number of 1 or more"),
+        ("short_sides", config.short_sides, bool(config.short_sides), "at least one side"),
+        ("short_sides", config.short_sides, all(_is_side(s) for s in config.short_sides), side),
+        ("crops", config.crops, config.crops >= 1, "a number of 1 or more"),
+        ("crop_size", config.crop_size, _is_side(config.crop_size), side),
+        ("seed", config.seed, config.seed >= 0, "a number of 0 or more"),
+    ):
+        if not good:
+            raise ConfigError(f"Field '{name}' takes {expected}, not {value}.")
+
+
+def deal(config: Synthesis, rng: np.random.Generator) -> list[tuple[str, float]]:
+    """The (kind, level) of a folder's versions.
+
+    With `config.levels` every kind at every level. Otherwise `config.versions` of them: kinds from shuffled
+    decks, so that none comes twice before all came once, and one level from each equal part of [0, 1].
+    """
+    if config.levels:
+        return [(kind, level) for kind in config.kinds for level in config.levels]
+    count, kinds = config.versions, list(config.kinds)
+    decks = [kinds[i] for _ in range(-(-count // len(kinds))) for i in rng.permutation(len(kinds))]
+    levels = (rng.permutation(count) + rng.random(count)) / count
+    return list(zip(decks, levels.tolist(), strict=False))
+
+
+def versions(
+    reference: np.ndarray, config: Synthesis, rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Names without suffix and pictures, (H, W, 3) uint8, of a folder; `reference` comes first, as it is."""
+    yield f"{0:02d}_REF", reference
+    picture = reference.astype(np.float32) / np.float32(255)
+    dealt = deal(config, rng)
+    for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
+        distorted = apply(kind, picture, level, own)
+        yield f"{number:02d}_{kind}_{level:.2f}", np.rint(distorted * 255).astype(np.uint8)
+
+
+def _is_side(side: int) -> bool:
+    """Whether a side in pixels can be asked for; 0 stands for the picture's own."""
+    return side == 0 or side >= SMALLEST_SIDE
+
+
+def _settle(output: Path, config: Synthesis) -> None:
+    """Makes `output` ready: no leftovers of an interrupted run, and a record equal to `config`."""
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output}: is a file where the folder for the set is expected.")
+    output.mkdir(parents=True, exist_ok=True)
+    for leftover in output.glob(".*.part"):
+        shutil.rmtree(leftover)
+    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
+    record = output / RECORD
+    if record.exists():
+        try:
+            found = json.loads(record.read_text(encoding="utf-8"))
+            differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+        except (ValueError, TypeError):
+            raise ConfigError(f"{record}: is damaged; delete it, or choose another --output.") from None
+        if differing:
+            name = differing[0]
+            raise ConfigError(
+                f"{output} was made with {name}={found.get(name)}, not {wanted.get(name)}: "
+                "choose another --output or the same settings."
+            )
+        return
+    draft = record.with_suffix(".json.tmp")
+    draft.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    draft.replace(record)
+
+
+def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+    """What folders of each photograph are called: its stem, or as much more as tells it from others.
+
+    Upper and lower case count as equal, because many file systems hold them so.
+    """
+    labels: dict[Path, str] = {}
+    for spell in (
+        lambda path: path.stem,
+        lambda path: path.name.replace(".", "_"),
+        lambda path: f"{path.resolve().parent.name}_{path.name.replace('.', '_')}",
+        lambda path: f"{path.stem}_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]}",
+    ):
+        rest = [path for path in paths if path not in labels]
+        taken = Counter(
+            [*(spell(path).casefold() for path in rest), *(n.casefold() for n in labels.values())]
+        )
+        labels.update({path: spell(path) for path in rest if taken[spell(path).casefold()] == 1})
+    return {path: labels[path] for path in paths}
+
+
+def _work(jobs: list[tuple[Path, Path, Synthesis]], workers: int) -> Generator[Summary, None, None]:
+    """The summaries of all jobs as they finish; an interruption stops the other processes first."""
+    if workers == 1 or len(jobs) == 1:
+        yield from map(_photograph, jobs)
+        return
+    stop = multiprocessing.Event()
+    with concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(jobs)), initializer=_enlist, initargs=(stop,)
+    ) as executor:
+        try:
+            futures = [executor.submit(_photograph, job) for job in jobs]
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise OSError(
+                "a worker process was killed, often for lack of memory: use fewer --workers"
+            ) from None
+        except BaseException:
+            stop.set()
+            executor.shutdown(cancel_futures=True)
+            raise
+
+
+_stop: Event | None = None
+
+
+def _enlist(stop: Event) -> None:
+    """A new worker process: Ctrl-C is the parent's to handle, which then sets `stop`."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
+    """All folders of one photograph; the second of `job` is their path without size and crop."""
+    path, prefix, config = job
+    summary = Summary()
+    try:
+        size = read_size(path)
+        if min(size) < SMALLEST_SIDE:
+            raise ImageReadError(
+                f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {SMALLEST_SIDE} on both sides."
+            )
+        folders = _plan(prefix, size, config)
+        missing = [folder for folder in folders if not folder.path.exists()]
+        summary.present = len(folders) - len(missing)
+        if missing:
+            photograph = _bytes(decode_pixels(path))
+            for folder in missing:
+                _write(folder, path.name, photograph, config, summary)
+    except ImageReadError as error:
+        summary.failures.append(str(error))
+    return summary
+
+
+def _plan(prefix: Path, size: tuple[int, int], config: Synthesis) -> list[_Folder]:
+    """The folders of a photograph of `size` (H, W)."""
+    own, folders = min(size), []
+    for short in dict.fromkeys(min(side or own, own) for side in config.short_sides):
+        # Where nothing can be cut off, further crops would be the same picture.
+        whole = config.crop_size == 0 or max(_shrunk(size, short)) <= config.crop_size
+        folders += [
+            _Folder(prefix.with_name(f"{prefix.name}_s{short}_c{crop}"), short, crop)
+            for crop in range(1 if whole else config.crops)
+        ]
+    return folders
+
+
+def _shrunk(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """`size` (H, W) brought to a short side."""
+    return round(size[0] * short_side / min(size)), round(size[1] * short_side / min(size))
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    """uint8 as it is, uint16 rounded to uint8."""
+    return pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257).astype(np.uint8)
+
+
+def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis, summary: Summary) -> None:
+    """Makes one folder from `photograph` (H, W, 3) uint8, whose file is called `name`, and counts it."""
+    text = f"{config.seed}\n{name}\n{folder.short_side}\n{folder.crop}"
+    rng = np.random.default_rng(list(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()))
+    reference = _crop(_shrink(photograph, folder.short_side), config.crop_size, rng)
+    part = folder.path.with_name(f".{folder.path.name}.part")
+    written, pictures = 0, 0
+    try:
+        part.mkdir()
+        for stem, pixels in versions(reference, config, rng):
+            if _stop is not None and _stop.is_set():
+                raise KeyboardInterrupt
+            file = part / f"{stem}.{config.file_format}"
+            Image.fromarray(pixels).save(file)
+            written, pictures = written + file.stat().st_size, pictures + 1
+        part.rename(folder.path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    summary.folders += 1
+    summary.versions += pictures
+    summary.bytes += written
+
+
+def _shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
+    """`pixels` (H, W, 3) uint8 brought to a short side, antialiased."""
+    height, width = _shrunk((pixels.shape[0], pixels.shape[1]), short_side)
+    if (height, width) == pixels.shape[:2]:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _crop(pixels: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A square of `side` pixels from a random place; all there is along an axis that is shorter, or for 0."""
+    height, width = (min(side, length) if side else length for length in pixels.shape[:2])
+    top = rng.integers(pixels.shape[0] - height + 1)
+    left = rng.integers(pixels.shape[1] - width + 1)
+    return pixels[top : top + height, left : left + width]

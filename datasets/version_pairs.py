@@ -1,0 +1,110 @@
+"""What a training step of the low-level branch sees: two views of some versions of some photographs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from datasets.fragments import two_views
+from datasets.version_folders import VersionFolder, read_versions
+
+
+class Photograph(NamedTuple):
+    """D versions of one photograph in two views (D, 3, S, S), float32 in [0, 1], and their FSIM (D, D)."""
+
+    images: torch.Tensor
+    augmentations: torch.Tensor
+    similarity: torch.Tensor
+    folder: str
+
+
+class Batch(NamedTuple):
+    """Photographs of a step set end to end: views (sum of D, 3, S, S), one matrix a photograph."""
+
+    images: torch.Tensor
+    augmentations: torch.Tensor
+    similarities: list[torch.Tensor]
+    folders: list[str]
+
+
+class VersionPairs(Dataset[Photograph]):
+    """Photographs by (epoch, place): the same key gives the same draw in whatever process and order."""
+
+    def __init__(
+        self,
+        folders: Sequence[VersionFolder],
+        matrices: Sequence[np.ndarray],
+        versions: int,
+        grid: int,
+        piece: int,
+        seed: int,
+    ) -> None:
+        self.folders, self.matrices = folders, matrices
+        self.versions, self.grid, self.piece, self.seed = versions, grid, piece, seed
+
+    def __len__(self) -> int:
+        return len(self.folders)
+
+    def __getitem__(self, key: tuple[int, int]) -> Photograph:
+        epoch, place = key
+        folder = self.folders[place]
+        generator = seeded_generator(self.seed, epoch, place)
+        chosen = draw_versions(len(folder.files), folder.reference, self.versions, generator)
+        pixels = read_versions(folder, chosen)
+        images, augmentations = two_views(pixels, self.grid, self.piece, generator)
+        similarity = torch.from_numpy(self.matrices[place])[chosen][:, chosen].float()
+        return Photograph(images, augmentations, similarity, str(folder.path))
+
+
+class PhotographOrder(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, place) from a step on to the end of training, shuffled anew each epoch.
+
+    The last, shorter batch of an epoch is kept. A step's content follows from the seed and its
+    number alone, so a resumed run goes on exactly where it was.
+    """
+
+    def __init__(self, folders: int, photographs: int, epochs: int, seed: int, first_step: int = 0) -> None:
+        self.folders, self.photographs, self.epochs = folders, photographs, epochs
+        self.seed, self.first_step = seed, first_step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches an epoch, the short one included."""
+        return -(-self.folders // self.photographs)
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch * self.epochs - self.first_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
+            order = torch.randperm(self.folders, generator=seeded_generator(self.seed, epoch, -1))
+            batches = order.split(self.photographs)
+            done = max(0, self.first_step - epoch * self.steps_per_epoch)
+            for batch in batches[done:]:
+                yield [(epoch, place) for place in batch.tolist()]
+
+
+def collate(photographs: Sequence[Photograph]) -> Batch:
+    """Set the photographs of a step end to end; each may have its own number of versions."""
+    images, augmentations, similarities, folders = zip(*photographs, strict=True)
+    return Batch(torch.cat(images), torch.cat(augmentations), list(similarities), list(folders))
+
+
+def draw_versions(count: int, reference: int, wanted: int, generator: torch.Generator) -> list[int]:
+    """Places of the reference and `wanted - 1` others in ascending order; all where there are no more."""
+    if count <= wanted:
+        return list(range(count))
+    others = [place for place in range(count) if place != reference]
+    drawn = torch.randperm(len(others), generator=generator)[: wanted - 1].tolist()
+    return sorted([reference, *(others[place] for place in drawn)])
+
+
+def seeded_generator(*numbers: int) -> torch.Generator:
+    """A CPU generator that depends on all the numbers and on nothing else."""
+    digest = hashlib.sha256(repr(numbers).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -1,0 +1,244 @@
+"""Files as people have them: every colour mode, turned, transparent, broken."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from datasets.decoder import ImageReadError, decode_pixels, list_images, read_image, read_size
+
+ORIENTATION = 0x0112
+
+
+def colours(height=20, width=30, channels=3):
+    """Saturated flat blocks, so that even lossy formats keep them within a few steps."""
+    blocks = np.random.default_rng(0).integers(0, 256, (2, 3, channels), dtype=np.uint8)
+    return np.kron(blocks, np.ones((height // 2, width // 3, 1), np.uint8))
+
+
+def saved(path, array_or_image, **options):
+    image = array_or_image if isinstance(array_or_image, Image.Image) else Image.fromarray(array_or_image)
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "png", "tif", "ppm", "jp2", "webp"])
+def test_lossless_files_keep_every_value_in_rgb_order(tmp_path, suffix):
+    pixels = np.random.default_rng(1).integers(0, 256, (21, 34, 3), dtype=np.uint8)
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = saved(tmp_path / f"a.{suffix}", pixels, **options)
+    read = decode_pixels(path)
+    assert read.dtype == np.uint8 and read.flags.c_contiguous and read.flags.writeable
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "avif"])
+def test_lossy_files_are_near(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix}", colours(80, 120), quality=95)
+    assert np.abs(decode_pixels(path).astype(int) - colours(80, 120)).mean() < 4
+
+
+def test_read_image_is_value_over_255_planes_first(tmp_path):
+    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    pixels[..., 2] = 255 - pixels[..., 2]
+    tensor = read_image(saved(tmp_path / "a.png", pixels))
+    assert tensor.dtype == torch.float32 and tensor.shape == (3, 16, 16) and tensor.is_contiguous()
+    # A true division: multiplying by 1 / 255 would miss some of the 256 values.
+    assert torch.equal(tensor, torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
+
+
+def test_grey_and_one_bit_become_three_equal_channels(tmp_path):
+    grey = colours()[..., 0]
+    for mode in ("L", "1"):
+        image = Image.fromarray(grey).convert(mode)
+        read = decode_pixels(saved(tmp_path / f"{mode}.png", image))
+        np.testing.assert_array_equal(read, np.asarray(image.convert("L"))[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_grey_of_16_bits_keeps_them(tmp_path, suffix):
+    grey = np.random.default_rng(2).integers(0, 65536, (9, 14)).astype(np.uint16)
+    grey[0, :2] = 0, 65535
+    path = saved(tmp_path / f"a.{suffix}", grey)
+    read = decode_pixels(path)
+    assert read.dtype == np.uint16 and read.flags.c_contiguous
+    np.testing.assert_array_equal(read, grey[..., None].repeat(3, axis=2))
+    assert read_image(path)[:, 0, :2].tolist() == [[0.0, 1.0]] * 3
+    assert read_image(path)[0, 5, 5].item() == pytest.approx(grey[5, 5] / 65535, abs=1e-7)
+
+
+def test_big_endian_and_32_bit_tiff(tmp_path):
+    grey = np.array([[0, 1, 258, 65535]], np.int32)
+    for name, image in (("big", Image.fromarray(grey.astype(">u2"))), ("wide", Image.fromarray(grey))):
+        assert decode_pixels(saved(tmp_path / f"{name}.tif", image))[0, :, 0].tolist() == [0, 1, 258, 65535]
+    with pytest.raises(ImageReadError, match=r"more\.tif: holds 32-bit samples.*16 bits\.$"):
+        decode_pixels(saved(tmp_path / "more.tif", Image.fromarray(grey * 2)))
+
+
+def test_floating_point_is_refused(tmp_path):
+    with pytest.raises(ImageReadError, match=r"a\.tif: holds floating-point samples"):
+        decode_pixels(saved(tmp_path / "a.tif", np.full((4, 4), 0.5, np.float32)))
+
+
+def test_alpha_lies_over_white(tmp_path):
+    rgba = np.array([[[200, 0, 0, 255], [200, 0, 0, 0], [200, 0, 100, 128]]], np.uint8)
+    over = [[200, 0, 0], [255, 255, 255], [227, 127, 177]]  # 200 * 128/255 + 255 * 127/255 = 227.4
+    for suffix in ("png", "tif"):
+        read = decode_pixels(saved(tmp_path / f"a.{suffix}", rgba))
+        assert np.abs(read[0].astype(int) - over).max() <= 1
+    grey = Image.fromarray(np.array([[[90, 255], [90, 0]]], np.uint8), "LA")
+    assert decode_pixels(saved(tmp_path / "la.png", grey))[0].tolist() == [[90] * 3, [255] * 3]
+
+
+def test_palettes_with_and_without_transparency(tmp_path):
+    image = Image.new("P", (3, 1))
+    image.putpalette([10, 20, 30, 250, 0, 5, 0, 0, 200])
+    image.putdata([0, 1, 2])
+    assert decode_pixels(saved(tmp_path / "p.png", image))[0].tolist() == [[10, 20, 30], [250, 0, 5], [0, 0, 200]]
+    for name, transparency in (("one.png", 1), ("each.png", bytes([255, 0, 255])), ("one.gif", 1)):
+        read = decode_pixels(saved(tmp_path / name, image, transparency=transparency))
+        assert read[0].tolist() == [[10, 20, 30], [255, 255, 255], [0, 0, 200]]
+
+
+def test_transparent_colour_of_rgb_png(tmp_path):
+    pixels = np.array([[[1, 2, 3], [9, 9, 9]]], np.uint8)
+    read = decode_pixels(saved(tmp_path / "a.png", pixels, transparency=(1, 2, 3)))
+    assert read[0].tolist() == [[255, 255, 255], [9, 9, 9]]
+
+
+def test_cmyk(tmp_path):
+    image = Image.fromarray(colours()).convert("CMYK")
+    np.testing.assert_array_equal(decode_pixels(saved(tmp_path / "a.tif", image)), colours())
+    read = decode_pixels(saved(tmp_path / "a.jpg", image, quality=100))
+    assert np.abs(read.astype(int) - colours()).mean() < 6  # an inverted one would differ by 100
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = saved(tmp_path / f"a.{suffix}", colours(32, 48), exif=exif)
+    with Image.open(path) as image:
+        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    read = decode_pixels(path)
+    np.testing.assert_array_equal(read, wanted)
+    assert read.flags.c_contiguous and read.shape[:2] == ((48, 32) if orientation > 4 else (32, 48))
+    assert read_size(path) == read.shape[:2]
+
+
+def test_orientation_turns_16_bit_grey_too(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    grey = np.array([[1, 2, 3]], np.uint16)
+    assert decode_pixels(saved(tmp_path / "a.png", grey, exif=exif))[..., 0].tolist() == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0" + b"\xff" * 40])
+def test_bad_exif_does_not_prevent_decoding(tmp_path, exif):
+    plain = decode_pixels(saved(tmp_path / "plain.jpg", colours()))
+    path = saved(tmp_path / "bad.jpg", colours(), exif=exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(decode_pixels(path), plain)
+
+
+def test_first_frame_of_an_animation(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
+    for suffix in ("gif", "png", "tif", "webp"):
+        options = {"lossless": True} if suffix == "webp" else {}
+        path = saved(tmp_path / f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options)
+        assert decode_pixels(path)[4, 4].tolist() == [255, 0, 0], suffix
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif", "jp2", "webp", "avif", "gif"])
+@settings(max_examples=15, deadline=None)
+@given(share=st.floats(0, 0.98))
+def test_a_file_cut_short_is_an_error_of_ours(tmp_path_factory, suffix, share):
+    folder = tmp_path_factory.mktemp("cut")
+    whole = saved(folder / f"whole.{suffix}", np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    cut = folder / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    try:
+        read = decode_pixels(cut)
+    except ImageReadError as error:
+        assert str(error).startswith(f"{cut}: ") and str(error).endswith(".") and "\n" not in str(error)
+    else:  # JPEG 2000 is made to be cut; any other whole picture would have to be invented
+        assert suffix == "jp2" and read.shape == (40, 60, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), junk=st.binary(min_size=1, max_size=30), suffix=st.sampled_from(
+    ["jpg", "png", "bmp", "tif", "gif", "webp"]))
+def test_damage_never_leaves_as_another_error(tmp_path_factory, place, junk, suffix):
+    path = saved(tmp_path_factory.mktemp("damaged") / f"a.{suffix}", colours())
+    data = bytearray(path.read_bytes())
+    at = int(place * len(data))
+    data[at : at + len(junk)] = junk
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            assert decode_pixels(path).shape[2] == 3
+        except ImageReadError as error:
+            assert str(path) in str(error)
+
+
+def test_reasons_name_file_and_cause(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "page.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    for name, reason in (
+        ("none.png", "there is no such file"),
+        ("", "is a folder, not a picture file"),
+        ("empty.jpg", "is empty"),
+        ("text.png", "is not a picture in a format that can be read"),
+        ("page.jpg", "is not a picture in a format that can be read"),
+    ):
+        for read in (decode_pixels, read_image, read_size):
+            with pytest.raises(ImageReadError) as caught:
+                read(tmp_path / name)
+            assert str(caught.value) == f"{tmp_path / name}: {reason}."
+
+
+@pytest.mark.parametrize("limit", [150, 100])  # 200 pixels: Pillow warns; 201: it refuses by itself
+def test_bombs_are_refused_at_the_warning(tmp_path, monkeypatch, limit):
+    path = saved(tmp_path / "a.png", np.zeros((11, 20, 3), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ImageReadError, match=rf"has more than {limit} pixels"):
+            decode_pixels(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files where Linux lists them")
+def test_no_file_stays_open(tmp_path):
+    whole = saved(tmp_path / "a.png", colours())
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:60])
+    (tmp_path / "text.png").write_text("hello")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        decode_pixels(whole)
+        for name in ("cut.png", "text.png"):
+            with pytest.raises(ImageReadError):
+                decode_pixels(tmp_path / name)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_list_images(tmp_path):
+    for name in ("b.JPG", "a.png", "C.WebP", ".hidden.png", "notes.txt", "noext"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_images(tmp_path)] == ["C.WebP", "a.png", "b.JPG"]
+    with pytest.raises(ImageReadError, match="there is no such folder"):
+        list_images(tmp_path / "none")
+    with pytest.raises(ImageReadError, match="is a file where a folder"):
+        list_images(tmp_path / "a.png")
+    with pytest.raises(ImageReadError, match="holds no picture"):
+        list_images(tmp_path / "folder.png")

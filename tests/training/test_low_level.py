@@ -1,0 +1,108 @@
+"""Two steps of training, and the schedule, against the authors' (float64 1e-8; float32 as noted)."""
+
+import numpy as np
+import pytest
+import synthetic_weights
+import torch
+
+from configs import LowLevelTraining
+from datasets.version_pairs import Batch
+from losses.quality_aware import quality_aware_loss
+from models.low_level import LowLevelEncoder
+from models.weights import from_authors, to_authors
+from training.low_level import low_level_loss
+
+
+def two_steps(numbers, dtype):
+    """The authors' two steps: (model, losses, gradient norms, parameters) by their names."""
+    model = LowLevelEncoder()
+    model.load_state_dict(from_authors(synthetic_weights.low_level_state_dict(0), "synthetic"))
+    model.to(dtype)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=4, eta_min=1e-6)
+    views = [
+        torch.from_numpy(numbers[f"train_{name}_uint8"]).permute(0, 1, 4, 2, 3).float().div(255).to(dtype)
+        for name in ("frames", "augmentations")
+    ]
+    matrix = torch.from_numpy(numbers["train_matrix"]).to(dtype)
+    names = [name for name in numbers["train_param_names"].tolist() if ".fc." not in name]
+    places = [numbers["train_param_names"].tolist().index(name) for name in names]
+    losses, gradients, parameters = [], [], []
+    for _ in range(2):
+        features = [model(view.flatten(0, 1)).unflatten(0, view.shape[:2]) for view in views]
+        loss = quality_aware_loss(*features, matrix)
+        optimiser.zero_grad()
+        loss.backward()
+        grads = to_authors({key: p.grad for key, p in model.named_parameters()})
+        gradients.append([grads[name].norm().item() for name in names])
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        values = to_authors(model.state_dict())
+        parameters.append([values[name].flatten()[:8].detach().clone().numpy() for name in names])
+    return model, losses, np.array(gradients), parameters, places
+
+
+def test_two_steps_in_float64_equal_the_authors(parity):
+    numbers = parity("train")
+    model, losses, gradients, parameters, places = two_steps(numbers, torch.float64)
+    for step in (0, 1):
+        assert losses[step] == pytest.approx(numbers[f"train_step{step}_loss_f64"].item(), abs=1e-8)
+        np.testing.assert_allclose(
+            gradients[step], numbers[f"train_step{step}_grad_norm_f64"][places], rtol=1e-6
+        )
+        expected = numbers[f"train_step{step}_param_first8_f64"][places]
+        for ours, theirs in zip(parameters[step], expected, strict=True):
+            np.testing.assert_allclose(ours, theirs[: len(ours)], atol=1e-8)
+    bn = model.resnet.bn1
+    np.testing.assert_allclose(bn.running_mean, numbers["train_bn1_running_mean_f64"], atol=1e-8)
+    np.testing.assert_allclose(bn.running_var, numbers["train_bn1_running_var_f64"], atol=1e-8)
+    assert bn.num_batches_tracked == 4
+    model.eval()
+    frames = torch.from_numpy(numbers["train_frames_uint8"]).permute(0, 1, 4, 2, 3).float().div(255).double()
+    with torch.no_grad():
+        features = model(frames.flatten(0, 1))
+    np.testing.assert_allclose(features, numbers["train_after2_eval_features_f64"], atol=1e-6)
+
+
+def test_two_steps_in_float32_equal_the_authors(parity):
+    numbers = parity("train")
+    _, losses, gradients, parameters, places = two_steps(numbers, torch.float32)
+    for step in (0, 1):
+        assert losses[step] == pytest.approx(numbers[f"train_step{step}_loss_f32"].item(), abs=1e-5)
+        np.testing.assert_allclose(
+            gradients[step], numbers[f"train_step{step}_grad_norm_f32"][places], rtol=1e-3
+        )
+        expected = numbers[f"train_step{step}_param_first8_f32"][places]
+        for ours, theirs in zip(parameters[step], expected, strict=True):
+            np.testing.assert_allclose(ours, theirs[: len(ours)], atol=1e-6)
+
+
+def test_the_schedule_equals_the_authors(parity):
+    expected = parity("train")["sched_llm_lr"]
+    optimiser = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=100, eta_min=1e-6)
+    rates = []
+    for _ in range(101):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    np.testing.assert_allclose(rates, expected, rtol=0, atol=1e-15)
+
+
+def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6))
+    config = LowLevelTraining()
+    counts = (3, 5, 3)
+    views = torch.rand(2, sum(counts), 3, 8, 8)
+    similarities = [torch.rand(count, count) * 0.3 + 0.7 for count in counts]
+    batch = Batch(views[0], views[1], similarities, ["a", "b", "c"])
+    loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32)
+    expected = 0.0
+    for f, g, a in zip(
+        model(views[0]).split(counts), model(views[1]).split(counts), similarities, strict=True
+    ):
+        one = quality_aware_loss(f[None], g[None], a[None], config.temperature, config.alpha_exponent)
+        expected += len(a) * one.item() / sum(counts)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,83 @@
+"""A checkpoint: everything that a run needs to go on exactly where it was, in one dictionary."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# Changes when a checkpoint of before could not be resumed.
+FORMAT = "grepq checkpoint 1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be gone on from; the message names the file."""
+
+
+def save_checkpoint(
+    path: Path,
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    step: int,
+    seconds: float,
+    config: dict[str, Any],
+) -> None:
+    """Write atomically: a power cut leaves the checkpoint of before.
+
+    `step` is the number of steps done, which is also the place in the epoch; `seconds` the time
+    they took.
+    """
+    content = {
+        "format": FORMAT,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "step": step,
+        "seconds": seconds,
+        "random_state": torch.get_rng_state(),
+        "cuda_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "config": config,
+    }
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The dictionary of `save_checkpoint`, on the CPU, without unpickling objects.
+
+    Raises:
+        CheckpointError: missing, damaged, or not one of ours.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: the run has no checkpoint to go on from; start a new one.") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({type(error).__name__}).") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of this version ({FORMAT}).")
+    return content
+
+
+def restore(
+    content: dict[str, Any],
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """Put model, optimiser, schedule and random state back to where the checkpoint was made."""
+    model.load_state_dict(content["model"])
+    optimiser.load_state_dict(content["optimiser"])
+    schedule.load_state_dict(content["schedule"])
+    torch.set_rng_state(content["random_state"])
+    if torch.cuda.is_available() and content["cuda_random_state"]:
+        torch.cuda.set_rng_state_all(content["cuda_random_state"])

@@ -1,0 +1,113 @@
+"""Training of the low-level encoder: the paper's recipe on any folder-per-image sets (method.md part 1)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from configs import LowLevelTraining
+from datasets.annotator_matrices import annotator_matrices
+from datasets.version_folders import SetError, find_version_folders
+from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
+from losses.quality_aware import quality_aware_loss
+from models.device import autocast, choose_device, choose_precision
+from models.low_level import LowLevelEncoder
+from models.weights import save_low_level
+from training.loop import Task
+
+
+def low_level_task(config: LowLevelTraining) -> Task:
+    """Everything that the loop needs to train the low-level encoder as `config` says.
+
+    Reads the sets (every file that is new to their FSIM files whole).
+
+    Raises:
+        SetError: a set that cannot be trained on.
+        ValueError: a device that is not on this machine.
+    """
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    folders, matrices = [], []
+    for root in config.data:
+        found = find_version_folders(root)
+        folders += found
+        matrices += annotator_matrices(root, found, device)
+    if not folders:
+        raise SetError("No set is named; use --set data=DIR (several with commas).")
+    photographs = VersionPairs(folders, matrices, config.versions, config.grid, config.piece, config.seed)
+
+    torch.manual_seed(config.seed)
+    model = LowLevelEncoder().to(device).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, T_max=len(order), eta_min=config.final_learning_rate
+    )
+
+    def batches(first_step: int) -> Iterable[Batch]:
+        workers = config.workers if config.workers >= 0 else min(4, max(1, (os.cpu_count() or 1) // 2))
+        return DataLoader(
+            photographs,  # collate turns photographs into a batch
+            batch_sampler=PhotographOrder(
+                len(folders), config.photographs, config.epochs, config.seed, first_step
+            ),
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=device.type == "cuda",
+        )
+
+    def loss(batch: Batch) -> torch.Tensor:
+        return low_level_loss(model, batch, config, device, precision)
+
+    def export(path: Path, steps: int) -> Path:
+        path = path.with_suffix(".safetensors")
+        save_low_level(model, path, {"steps": str(steps), "configuration": json.dumps(asdict(config))})
+        return path
+
+    return Task(
+        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, loss,
+        lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes,
+    )  # fmt: skip
+
+
+def low_level_loss(
+    model: torch.nn.Module,
+    batch: Batch,
+    config: LowLevelTraining,
+    device: torch.device,
+    precision: torch.dtype,
+) -> torch.Tensor:
+    """The quality-aware loss of a batch: a mean over all rows, photographs with equal D stacked.
+
+    Each view passes the network by itself, so that BatchNorm sees one view at a time, as in the release.
+    """
+    features = []
+    with autocast(device, precision):
+        for view in (batch.images, batch.augmentations):
+            view = view.to(device, memory_format=torch.channels_last, non_blocking=True)
+            features.append(model(view).float())  # (sum of D, 128)
+    counts = [len(similarity) for similarity in batch.similarities]
+    images, augmentations = (part.split(counts) for part in features)
+    by_count: dict[int, list[int]] = defaultdict(list)
+    for place, count in enumerate(counts):
+        by_count[count].append(place)
+    total = torch.zeros((), device=device)
+    for count, places in by_count.items():
+        total = total + len(places) * count * quality_aware_loss(
+            torch.stack([images[place] for place in places]),
+            torch.stack([augmentations[place] for place in places]),
+            torch.stack([batch.similarities[place] for place in places]).to(device),
+            config.temperature,
+            config.alpha_exponent,
+            config.loss_form,
+        )
+    return total / sum(counts)
