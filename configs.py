@@ -21,6 +21,18 @@ class ConfigError(ValueError):
     """A field that does not exist or a value that it cannot take; the message names both."""
 
 
+def _at_least(config: Any, least: int, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < least:
+            raise ConfigError(f"Field '{name}' must be at least {least}, not {getattr(config, name)}.")
+
+
+def _above_zero(config: Any, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(config, name) < float("inf"):
+            raise ConfigError(f"Field '{name}' must be above 0 and finite, not {getattr(config, name)}.")
+
+
 @dataclass(frozen=True)
 class Synthesis:
     """Distorted versions of plain photographs (method.md part 1, Data)."""
@@ -100,6 +112,11 @@ class LowLevelTraining:
     # Epochs between weights that are kept as Train/epoch_NNN.safetensors (45 MB each), so that
     # they can be scored along the way: a lower loss is no sign of a better score.
     export_epochs: int = 5
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "photographs", "grid", "piece", "epochs", "export_epochs")
+        _at_least(self, 2, "versions")
+        _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
 
 
 @dataclass(frozen=True)

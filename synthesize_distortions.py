@@ -58,8 +58,8 @@ def main() -> int:
         print(failure, file=sys.stderr)
     present = f" {summary.present} were there already." if summary.present else ""
     print(
-        f"Wrote {summary.folders} folders with {summary.versions} pictures ({summary.bytes / 1e6:.0f} MB) "
-        f"to {arguments.output}.{present}"
+        f"Folders written: {summary.folders}, with {summary.versions} pictures "
+        f"({summary.bytes / 1e6:.1f} MB), in {arguments.output}.{present}"
     )
     if summary.folders or summary.present:
         print(f"Next: python train.py --set data={arguments.output}")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from configs import ZeroShot
-from datasets.rated_sets import RATED_SETS, load_pictures, one_picture, shortfall
+from datasets.rated_sets import RATED_SETS, load_pictures, shortfall
 from Evaluation.protocol import choose_branch, prepare
 from Evaluation.report import check_output, collect, publish
-from Evaluation.zeroshot import score_images
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,17 +33,14 @@ def parse() -> argparse.Namespace:
     add("--branch", choices=("low", "high", "both", "available"), default="available", help="which scores")
     add("--ll_model_weights_path", help="low-level weights, ours or the authors' .tar; default: shipped")
     add("--hl_model_weights_path", help="not used: the high-level branch is not part of this version")
-    add("--pristine_img_dir", help="sharp, undistorted photographs; default: the file of patches in the "
-        "working directory, else the statistics beside the weights")  # fmt: skip
-    add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
     add(
-        "--sharpness_param", type=float, default=ZeroShot.sharpness, help="share of the sharpest, %(default)s"
+        "--pristine_img_dir",
+        help="sharp, undistorted photographs; default: patches here, or shipped statistics",
     )
+    add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
+    add("--sharpness_param", type=float, default=ZeroShot.sharpness, help="share of sharpness, %(default)s")
     add(
-        "--colorfulness_param",
-        type=float,
-        default=ZeroShot.colorfulness,
-        help="of the most colourful, %(default)s",
+        "--colorfulness_param", type=float, default=ZeroShot.colorfulness, help="share of colour, %(default)s"
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the test features")
@@ -53,25 +49,19 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run it; 0 is success, 1 some picture was not scored, 2 wrong input, 130 interrupted."""
+    """Run it: 0 is success, 1 a picture without a score, 2 wrong input, 130 interrupted."""
     args = parse()
     say = partial(print, file=sys.stderr)
-    eval_type = args.eval_type or ("zeroshot_single_img" if args.test_img_path else "zeroshot")
     try:
-        if args.output is not None:
-            check_output(args.output)
+        check_output(args.output)
         say(choose_branch(args.branch, args.hl_model_weights_path))
         settings = ZeroShot(args.patch_size, args.sharpness_param, args.colorfulness_param)
-        if eval_type == "zeroshot_single_img":
-            rated = one_picture(args.test_img_path)
-        else:
-            rated = load_pictures(args.dataset, args.scores, args.img_dir)
+        rated = load_pictures(args.eval_type, args.test_img_path, args.dataset, args.scores, args.img_dir)
         for sentence in shortfall(rated):
             say(sentence)
-        protocol = prepare(
-            args.device, args.ll_model_weights_path, settings, args.pristine_img_dir, args.precision, say
-        )
-        rows, complete = collect(score_images(rated.images, protocol.branch), len(rated.images))
+        weights, pristine = args.ll_model_weights_path, args.pristine_img_dir
+        protocol = prepare(args.device, weights, settings, pristine, args.precision, say)
+        rows, complete = collect(rated.images, protocol.branch)
         return publish(rated, rows, complete, protocol, args.output, say)
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")

@@ -19,7 +19,7 @@ Array = np.ndarray
 # Correlation of fewer pairs is 1 or -1 by chance too often to be told.
 FEWEST = 3
 # Values of a matrix of pairs or resamples that are held at once.
-_BLOCK = 1 << 23
+_BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plcc(x: Array, y: Array) -> float:
     """Pearson's correlation, in [-1, 1]; nan where one of the two is constant."""
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(stats.pearsonr(x, y).statistic)
+    return float(np.clip(np.mean(_standard(x) * _standard(y)), -1, 1))
 
 
 def rmse(x: Array, y: Array) -> float:
@@ -99,7 +99,7 @@ def fit_cubic(x: Array, y: Array) -> tuple[Array, str]:
     if len(x) == degree + 1:
         note = f"{len(x)} images: the polynomial of degree {degree} meets them all"
     # Polynomial.fit maps x to [-1, 1] first, so close scores do not spoil the condition.
-    return Polynomial.fit(x, y, degree)(x), note
+    return _level(Polynomial.fit(x, y, degree)(x), y), note
 
 
 def fit_logistic(x: Array, y: Array) -> tuple[Array, str]:
@@ -108,7 +108,7 @@ def fit_logistic(x: Array, y: Array) -> tuple[Array, str]:
     Falls back to the straight line, and says so, where there are fewer than 5 different scores or the
     fit fails.
     """
-    line = Polynomial.fit(x, y, 1)(x)
+    line = _level(Polynomial.fit(x, y, 1)(x), y)
     if len(np.unique(x)) < 5:
         return line, "fewer than 5 different scores: straight line instead of the logistic"
     # Fitted in standard units: the same start values suit any range of scores and opinions.
@@ -127,7 +127,7 @@ def fit_logistic(x: Array, y: Array) -> tuple[Array, str]:
     # A flat enough logistic is a line, so a fit that is worse than the line has failed.
     if best is None or not np.isfinite(fitted).all() or rmse(fitted, y) > rmse(line, y) * (1 + 1e-3) + 1e-12:
         return line, "the logistic fit failed: straight line instead"
-    return fitted, "" if best.success else "the logistic fit stopped before it converged"
+    return _level(fitted, y), "" if best.success else "the logistic fit stopped before it converged"
 
 
 def resample_counts(images: int, resamples: int, seed: int) -> Array:
@@ -179,11 +179,16 @@ def bootstrap_rmse(x: Array, y: Array, counts: Array) -> Array:
 def _metric(name: str, value: float, samples: Array, note: str = "") -> Metric:
     samples = samples[np.isfinite(samples)]
     if not np.isfinite(value):
-        return Metric(name, None, None, None, note or "undefined: the fitted scores are all equal")
+        return Metric(name, None, None, None, "undefined: the fitted scores are all equal")
     if len(samples) == 0:
         return Metric(name, value, None, None, note or "no interval: too few images")
     low, high = np.percentile(samples, (2.5, 97.5))
     return Metric(name, value, float(low), float(high), note)
+
+
+def _level(fitted: Array, y: Array) -> Array:
+    """The fitted values; where they differ by rounding only, their mean: nothing was found to fit."""
+    return fitted if np.ptp(fitted) > 1e-9 * np.ptp(y) else np.full_like(fitted, y.mean())
 
 
 def _undefined(x: Array, y: Array) -> str:
@@ -227,7 +232,7 @@ def _weighted_plcc(x: Array, y: Array, counts: Array) -> Array:
     defined = (variance_x > 1e-12 * total) & (variance_y > 1e-12 * total)
     result = np.full(len(counts), np.nan)
     result[defined] = covariance[defined] / np.sqrt(variance_x[defined] * variance_y[defined])
-    return result
+    return np.clip(result, -1, 1)
 
 
 def _resample_ranks(x: Array) -> Callable[[Array], Array]:

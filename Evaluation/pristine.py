@@ -7,6 +7,7 @@ carry the SHA-256 of the weights that made them and are never used with others.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -81,8 +82,10 @@ def find_pristine(
             if earlier.belongs_to(weights, settings) and earlier.patches_sha256 == digest:
                 return earlier
     made = make()
-    if os.access(working, os.W_OK):
+    try:
         write_statistics(kept, made)
+    except OSError as error:
+        say(f"{kept}: cannot be kept for the next time ({error.strerror}).")
     return made
 
 
@@ -127,7 +130,7 @@ def pristine_of_folder(
             f"or under {settings.patch_size} pixels: {_few(without)}.")  # fmt: skip
     return Pristine(
         measured, weights.sha256, digest, settings.patch_size, settings.sharpness, settings.colorfulness,
-        tuple(used), f"{folder} ({len(used)} photographs)",
+        tuple(used), f"{folder.resolve().name} ({len(used)} photographs)",
     )  # fmt: skip
 
 
@@ -141,7 +144,7 @@ def pristine_of_patches(weights: LowLevelWeights, settings: ZeroShot, path: Path
                 for patches in read_patches(path, settings)]  # fmt: skip
     return Pristine(
         _statistics(torch.cat(features), path), weights.sha256, file_sha256(path), settings.patch_size,
-        settings.sharpness, settings.colorfulness, (), str(path),
+        settings.sharpness, settings.colorfulness, (), path.name,
     )  # fmt: skip
 
 
@@ -157,11 +160,12 @@ def pristine_patches(picture: torch.Tensor, settings: ZeroShot) -> torch.Tensor:
 def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:
     """The statistics file beside the weights, or the shipped one where it was made by the same weights."""
     beside, shipped = statistics_beside(weights.path), statistics_beside(DEFAULT_LOW_LEVEL)
-    found = [read_statistics(path) for path in dict.fromkeys((beside, shipped)) if path.is_file()]
-    for pristine in found:
+    found = {path: read_statistics(path) for path in (beside, shipped) if path.is_file()}
+    for path, pristine in found.items():
         if pristine.belongs_to(weights, settings):
-            return pristine
-    for pristine in found:
+            source = f"{path.name} ({len(pristine.photographs)} photographs)"
+            return dataclasses.replace(pristine, source=source)
+    for pristine in found.values():
         if pristine.weights_sha256 == weights.sha256:
             raise PristineError(
                 f"The statistics of {weights.path.name} are for patch size {pristine.patch_size}, sharpness "

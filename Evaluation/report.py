@@ -13,10 +13,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from datasets.rated_sets import RatedSet
+from datasets.rated_sets import RatedImage, RatedSet
 from Evaluation.metrics import Metric
 from Evaluation.protocol import Protocol, Say, agreement_of_rows
-from Evaluation.zeroshot import ScoreRow
+from Evaluation.zeroshot import LowLevelBranch, ScoreRow, score_images
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
 TITLES = {
@@ -27,14 +27,18 @@ TITLES = {
     "plcc_logistic4": "PLCC, logistic4",
     "rmse_logistic4": "RMSE, logistic4",
 }
+# Pictures without a score that are named one by one on the terminal.
+MOST_NAMED = 10
 
 
 class ReportError(ValueError):
     """A place where no table of scores can be written."""
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path | None) -> None:
     """Raise `ReportError` where a table could not be written, before the scores are computed."""
+    if path is None:
+        return
     if path.suffix.lower() not in (".csv", ".json"):
         raise ReportError(f"{path}: the table of scores is written as .csv or .json; end the name so.")
     if not path.parent.is_dir():
@@ -43,11 +47,17 @@ def check_output(path: Path) -> None:
         raise ReportError(f"{path}: cannot be written.")
 
 
-def collect(rows: Iterable[ScoreRow], total: int) -> tuple[list[ScoreRow], bool]:
-    """The rows with a progress bar, and whether all came: Ctrl-C ends it and keeps what is done."""
+def collect(images: Sequence[RatedImage], branch: LowLevelBranch) -> tuple[list[ScoreRow], bool]:
+    """The rows of all images, and whether all came: Ctrl-C ends the scoring and keeps what is done."""
     done: list[ScoreRow] = []
     try:
-        for row in tqdm(rows, total=total, desc="Scoring", unit="image", disable=total == 1):
+        for row in tqdm(
+            score_images(images, branch),
+            total=len(images),
+            desc="Scoring",
+            unit="image",
+            disable=len(images) == 1,
+        ):
             done.append(row)  # noqa: PERF402 (an interrupted list() would lose the rows)
     except KeyboardInterrupt:
         return done, False
@@ -78,10 +88,16 @@ def publish(
         summary = {
             "complete": complete,
             "protocol": line,
+            "weights_sha256": protocol.weights.sha256,
+            "pristine_sha256": protocol.pristine.patches_sha256,
             "settings": dataclasses.asdict(protocol.branch.settings),
             "metrics": [dataclasses.asdict(metric) for metric in metrics],
         }
-        write_table(output, rows, summary)
+        try:
+            write_table(output, rows, summary)
+        except OSError:
+            print(table_text(rows))  # a full disk must not cost the scores
+            raise
     elif len(rated.images) > 1:
         print(table_text(rows))
     if len(rated.images) == 1 and rows and rows[0].q_low is not None:
@@ -90,14 +106,16 @@ def publish(
         print(f"{scored} images, agreement of Q_low with opinion and 95 % interval:")
         print(*metric_lines(metrics), sep="\n")
     print(line)
-    for row in rows:
-        if not row.scored:
-            say(f"Not scored: {row.image}: {row.status.rstrip('.')}.")
+    failed = [row for row in rows if not row.scored]
+    for row in failed[:MOST_NAMED]:
+        say(f"Not scored: {row.image}: {row.status.rstrip('.')}.")
+    if len(failed) > MOST_NAMED:
+        say(f"Not scored: {len(failed) - MOST_NAMED} more; the table of scores says why.")
     if not complete:
         kept = f"are in {output}" if output else "are printed above"
         say(f"Interrupted: {len(rows)} of {len(rated.images)} rows {kept}.")
         return 130
-    return 0 if scored == len(rows) else 1
+    return 1 if failed else 0
 
 
 def table_text(rows: Sequence[ScoreRow]) -> str:

@@ -145,13 +145,6 @@ def load_scores_table(table: str | Path, folder: str | Path | None = None) -> Ra
     return _checked(RatedSet(table.name, tuple(images), find.missing(images)), folder)
 
 
-def one_picture(path: str | None) -> RatedSet:
-    """A set of a single picture, without a score."""
-    if not path:
-        raise RatedSetError("Nothing to score: name a picture with --test_img_path.")
-    return RatedSet(path, (RatedImage(path, Path(path)),))
-
-
 def shortfall(rated: RatedSet) -> list[str]:
     """Sentences on what a set lacks: pictures that its score file names, and pictures of the whole set."""
     sentences = []
@@ -166,13 +159,21 @@ def shortfall(rated: RatedSet) -> list[str]:
     return sentences
 
 
-def load_pictures(dataset: str | None, table: str | None, folder: str | None) -> RatedSet:
-    """What --dataset, --scores and --img_dir together name.
+def load_pictures(
+    eval_type: str | None, picture: str | None, dataset: str | None, table: str | None, folder: str | None
+) -> RatedSet:
+    """What --eval_type, --test_img_path, --dataset, --scores and --img_dir together name.
+
+    Without an `eval_type` it is a single picture where one is named.
 
     Raises:
         RatedSetError: they name nothing or two things, or what they name cannot be used.
         ImageReadError: the folder is missing or holds no picture.
     """
+    if eval_type == "zeroshot_single_img" or (eval_type is None and picture):
+        if not picture:
+            raise RatedSetError("Nothing to score: name a picture with --test_img_path.")
+        return RatedSet(picture, (RatedImage(picture, Path(picture)),))
     if dataset and table:
         raise RatedSetError("--dataset and --scores exclude each other.")
     if dataset:

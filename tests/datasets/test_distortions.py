@@ -1,9 +1,12 @@
 """What every distortion promises, and what makes each the one its name says."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 
 from configs import SYNTHESIS_PRESETS, ConfigError
@@ -75,18 +78,19 @@ def test_blurs_keep_an_even_picture_and_reflect_at_the_border(kind):
     np.testing.assert_allclose(apply(kind, even, 1.0, np.random.default_rng(0)), even, atol=2e-3)
 
 
-@pytest.mark.parametrize(("kind", "level", "deviation"), [
-    # A uniform disc of radius r has r / 2 along each axis; a line of length l has l / sqrt(12) along itself.
-    ("gaussian_blur", 0.0, 0.5), ("gaussian_blur", 1.0, 5.0), ("lens_blur", 1.0, 8 / 2),
-])  # fmt: skip
-def test_width_of_blur_at_the_documented_ends(kind, level, deviation):
+def light_of(displayed):
+    """The sRGB curve undone: motion and lens blur are linear there."""
+    return np.where(displayed < 0.04045, displayed / 12.92, ((displayed + 0.055) / 1.055) ** 2.4)
+
+
+# A uniform disc of radius r has the deviation r / 2 along each axis.
+@pytest.mark.parametrize(("kind", "deviation"), [("gaussian_blur", 5.0), ("lens_blur", 8 / 2)])
+def test_width_of_the_strongest_blur(kind, deviation):
     point = np.zeros((101, 101, 3), np.float64)
     point[50, 50] = 0.5
-    blurred = apply(kind, point, level, np.random.default_rng(0))[..., 0]
-    # Lens blur happens in linear light; both are read there.
-    light = blurred if kind == "gaussian_blur" else np.where(blurred < 0.04045, blurred / 12.92, ((blurred + 0.055) / 1.055) ** 2.4)
-    rows = np.arange(101) - 50
-    measured = np.sqrt((light.sum(axis=1) * rows**2).sum() / light.sum())
+    blurred = apply(kind, point, 1.0, np.random.default_rng(0))[..., 0]
+    light = blurred if kind == "gaussian_blur" else light_of(blurred)
+    measured = np.sqrt((light.sum(axis=1) * (np.arange(101) - 50) ** 2).sum() / light.sum())
     assert measured == pytest.approx(deviation, rel=0.04)
 
 
@@ -95,8 +99,7 @@ def test_motion_blur_is_a_line_of_the_documented_length_in_any_direction():
     point[40, 40] = 1
     angles = []
     for seed in range(6):
-        blurred = apply("motion_blur", point, 1.0, np.random.default_rng(seed))[..., 0]
-        light = np.where(blurred < 0.04045, blurred / 12.92, ((blurred + 0.055) / 1.055) ** 2.4)
+        light = light_of(apply("motion_blur", point, 1.0, np.random.default_rng(seed))[..., 0])
         y, x = np.indices(light.shape) - 40
         spread = np.cov(np.stack([y.ravel(), x.ravel()]), aweights=light.ravel())
         along, across = np.linalg.eigvalsh(spread)[::-1]
@@ -122,11 +125,26 @@ def test_dark_noise_is_stronger_in_the_dark_and_darkens():
     assert bright.mean() < 0.75 - 0.1
 
 
+def test_dark_noise_counts_the_documented_electrons():
+    grey = np.full((200, 200, 3), 0.5, np.float64)  # light 0.2140
+    light = light_of(apply("dark_noise", grey, 0.0, np.random.default_rng(0)))
+    assert light.mean() == pytest.approx(0.2140 * 2**-0.2, rel=0.002)
+    # Interpolating colours, weights (.107, .787, .107) each way, leaves .642 of the deviation.
+    assert light.std() == pytest.approx(0.642 * np.sqrt(0.2140 * 4000 + 3**2) / 4000 * 2**-0.2, rel=0.02)
+
+
+def test_resample_draws_its_filters():
+    results = [apply("resample", scene(), 0.7, np.random.default_rng(seed)) for seed in range(12)]
+    assert len({result.tobytes() for result in results}) > 4
+
+
 def test_jpeg_shows_its_blocks_and_jpeg2000_does_not():
     picture = ndimage.gaussian_filter(scene(256, 256), (3, 3, 0))
 
     def blockiness(kind):
-        steps = np.abs(np.diff(apply(kind, picture, 1.0, np.random.default_rng(0)).mean(axis=2), axis=1)).mean(axis=0)
+        steps = np.abs(
+            np.diff(apply(kind, picture, 1.0, np.random.default_rng(0)).mean(axis=2), axis=1)
+        ).mean(axis=0)
         return steps[7::8].mean() / np.delete(steps, np.s_[7::8]).mean()
 
     assert blockiness("jpeg") > 5
@@ -135,13 +153,11 @@ def test_jpeg_shows_its_blocks_and_jpeg2000_does_not():
 
 def test_jpeg_at_level_0_is_quality_85():
     """The documented end, against Pillow's own quality: same tables, so the same picture."""
-    import io
-
-    from PIL import Image
-
     picture = scene()
     file = io.BytesIO()
-    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(file, "JPEG", quality=85, subsampling="4:2:0")
+    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(
+        file, "JPEG", quality=85, subsampling="4:2:0"
+    )
     wanted = np.asarray(Image.open(file)) / np.float32(255)
     difference = np.abs(apply("jpeg", picture, 0.0, np.random.default_rng(0)) - wanted)
     assert difference.mean() < 1 / 255
@@ -149,10 +165,13 @@ def test_jpeg_at_level_0_is_quality_85():
 
 def test_exposure_is_in_stops_of_light():
     grey = np.full((64, 64, 3), 0.5, np.float64)  # light 0.2140
-    over, under = (apply(f"{side}_exposure", grey, 0.0, np.random.default_rng(0))[0, 0, 0] for side in ("over", "under"))
-    assert over == pytest.approx(0.5824, abs=2e-4)  # 0.2140 * 2^0.4 on the sRGB curve
-    assert under == pytest.approx(0.4246, abs=2e-4)  # 0.2140 / 2^0.5
-    assert apply("over_exposure", grey, 1.0, np.random.default_rng(0)).min() == 1
+    over, under = (
+        apply(kind, grey, 0.0, np.random.default_rng(0))[0, 0, 0]
+        for kind in ("over_exposure", "under_exposure")
+    )
+    assert over == pytest.approx(0.5680, abs=2e-4)  # 0.2140 * 2^0.4 on the sRGB curve
+    assert under == pytest.approx(0.4254, abs=2e-4)  # 0.2140 / 2^0.5
+    assert apply("over_exposure", grey, 1.0, np.random.default_rng(0)).min() > 1 - 1e-9
 
 
 def test_contrast_turns_about_the_mean():

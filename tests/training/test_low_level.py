@@ -98,7 +98,7 @@ def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
     views = torch.rand(2, sum(counts), 3, 8, 8)
     similarities = [torch.rand(count, count) * 0.3 + 0.7 for count in counts]
     batch = Batch(views[0], views[1], similarities, ["a", "b", "c"])
-    loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32)
+    loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32, torch.channels_last)
     expected = 0.0
     for f, g, a in zip(
         model(views[0]).split(counts), model(views[1]).split(counts), similarities, strict=True

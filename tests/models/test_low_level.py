@@ -1,0 +1,39 @@
+"""The low-level encoder against the authors' features: 1e-4 absolute (parity's section 6)."""
+
+import numpy as np
+import synthetic_inputs as inputs
+import synthetic_weights
+import torch
+
+from models.low_level import LowLevelEncoder
+from models.weights import from_authors
+
+
+def encoder():
+    model = LowLevelEncoder()
+    model.load_state_dict(from_authors(synthetic_weights.low_level_state_dict(0), "synthetic"))
+    return model.eval()
+
+
+def tensor(array):
+    return torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255
+
+
+@torch.inference_mode()
+def test_features(parity):
+    low, model = parity("low"), encoder()
+    arrays = [inputs.to_uint8(inputs.structured(600 + k, 96, 96)) for k in range(8)]
+    assert [inputs.crc(array) for array in arrays] == low["low_input8_crc32"].tolist()
+    patches = torch.cat([tensor(array) for array in arrays])
+    np.testing.assert_allclose(model.resnet(patches), low["low_encoder_8x96"], atol=1e-4)
+    np.testing.assert_allclose(model(patches), low["low_feat_8x96"], atol=1e-4)
+    np.testing.assert_allclose(model.double()(patches.double()), low["low_feat_8x96_f64"], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_features_of_other_sizes(parity):
+    low, model = parity("low"), encoder()
+    whole = tensor(inputs.to_uint8(inputs.structured(610, 128, 160)))
+    np.testing.assert_allclose(model(whole), low["low_feat_128x160"], atol=1e-4)
+    random = torch.from_numpy(np.random.default_rng(620).random((2, 3, 128, 160)).astype(np.float32))
+    np.testing.assert_allclose(model(random), low["low_feat_random_2x128x160"], atol=1e-4)

@@ -1,0 +1,53 @@
+"""Overrides from the command line: right types, and errors that help."""
+
+import dataclasses
+import json
+
+import pytest
+
+from configs import TRAINING_PRESETS, ConfigError, LowLevelTraining, Synthesis, from_saved, override
+
+
+def test_values_take_the_type_of_their_field():
+    config = override(LowLevelTraining(), ["epochs=3", "learning_rate=1e-3", "data=a,b", "loss_form=outside"])
+    assert (config.epochs, config.learning_rate, config.data) == (3, 1e-3, ("a", "b"))
+    assert config.loss_form == "outside"
+    assert override(Synthesis(), ["levels=.2,.9", "short_sides=0,384"]).levels == (0.2, 0.9)
+    assert override(Synthesis(levels=(0.5,)), ["levels="]).levels == ()
+    assert LowLevelTraining().epochs != 3  # the default is untouched
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("learning_rat=1", ["learning_rat", "did you mean 'learning_rate'"]),
+        ("tau=1", ["There is no field 'tau'"]),
+        ("epochs=2.5", ["epochs", "a whole number", "2.5"]),
+        ("loss_form=between", ["loss_form", "one of inside, outside", "between"]),
+        ("epochs", ["'epochs' is not of the form field=value"]),
+        ("epochs=0", ["epochs", "at least 1"]),
+        ("temperature=0", ["temperature", "above 0"]),
+        ("versions=1", ["versions", "at least 2"]),
+        ("learning_rate=nan", ["learning_rate", "above 0"]),
+    ],
+)
+def test_a_wrong_field_or_value_is_named(assignment, words):
+    with pytest.raises(ConfigError) as caught:
+        override(LowLevelTraining(), [assignment])
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_released_preset_is_the_authors():
+    released = TRAINING_PRESETS["ll_model_train"]["released"]
+    assert (released.grid, released.piece, released.photographs, released.versions) == (7, 32, 8, 9)
+    assert (released.temperature, released.alpha_exponent, released.loss_form) == (0.5, 1.0, "inside")
+    assert (released.learning_rate, released.final_learning_rate) == (1e-4, 1e-6)
+    assert (released.weight_decay, released.epochs) == (0.05, 15)
+
+
+def test_a_configuration_survives_json():
+    config = override(LowLevelTraining(), ["data=a,b", "epochs=7"])
+    assert from_saved(LowLevelTraining(), json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    with pytest.raises(ConfigError, match="colour"):
+        from_saved(LowLevelTraining(), dataclasses.asdict(config) | {"colour": 1})

@@ -1,0 +1,198 @@
+"""test_zeroshot.py and make_pristine_statistics.py as a user calls them."""
+
+import csv
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import synthetic_inputs as inputs
+import synthetic_weights
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with weights (authors' .tar), pristine photographs and pictures under test."""
+    folder = tmp_path_factory.mktemp("place")
+    state = synthetic_weights.low_level_state_dict(0)
+    torch.save({"model": {"state_dict": state}, "current_iteration": 1, "optimizer": {"state_dict": {}}},
+               folder / "low.tar")  # fmt: skip
+    for sub in ("pristine", "pictures"):
+        (folder / sub).mkdir()
+    for k in range(3):
+        Image.fromarray(inputs.pristine_image(k)).save(folder / "pristine" / f"{k}.png")
+        Image.fromarray(inputs.image_under_test(k)).save(folder / "pictures" / f"{k}.png")
+    return folder
+
+
+def command(place, *arguments, script="test_zeroshot.py", weights=True):
+    chosen = ["--ll_model_weights_path", str(place / "low.tar")] if weights else []
+    return [sys.executable, str(ROOT / script), *chosen, *map(str, arguments)]
+
+
+def call(place, *arguments, cwd=None, **more):
+    """Run from `cwd`; nothing may end in a traceback."""
+    done = subprocess.run(
+        command(place, *arguments, **more), cwd=cwd or place, capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def in_process(monkeypatch, capsys, place, cwd, *arguments):
+    """The exit status and stderr of a call, without the cost of starting an interpreter."""
+    script = importlib.import_module("test_zeroshot")
+    monkeypatch.chdir(cwd)
+    monkeypatch.setattr(sys, "argv", command(place, *arguments)[1:])
+    try:
+        status = script.main()
+    except SystemExit as stop:
+        status = stop.code
+    return status, capsys.readouterr().err
+
+
+def test_single_image(parity, place, tmp_path):
+    done = call(place, "--eval_type", "zeroshot_single_img", "--test_img_path", place / "pictures/0.png",
+                "--pristine_img_dir", place / "pristine", "--device", "cpu", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, protocol = done.stdout.splitlines()
+    assert first.endswith("(range (0, 0.5], higher is better; ok)")
+    assert float(first.split()[2]) == pytest.approx(parity("low")["qlow_s0.75_c0.80"][0], abs=1e-5)
+    assert "low.tar (sha256 " in protocol and "15 patches" in protocol and "float32 on cpu" in protocol
+    assert "the high-level branch is not part of this version" in done.stderr
+    assert (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").is_file()
+
+
+def test_table_of_scores(parity, place, tmp_path):
+    (tmp_path / "t.csv").write_text("mos,image\n30,0.png\n40,1.png\n20,2.png\n10,broken.png\n")
+    for k in range(3):
+        os.link(place / f"pictures/{k}.png", tmp_path / f"{k}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    done = call(place, "--scores", "t.csv", "--pristine_img_dir", place / "pristine", "--output", "out.json",
+                "--branch", "low", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 1
+    assert "Not scored: broken.png: is not a picture" in done.stderr
+    assert "Branch: low-level (as asked)." in done.stderr
+    for title in ("SRCC", "KRCC", "PLCC, raw", "PLCC, poly3", "PLCC, logistic4", "RMSE, logistic4"):
+        assert title in done.stdout
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["complete"] is True
+    assert "3 of 4 images" in result["protocol"]
+    scores = [row["q_low"] for row in result["images"]]
+    np.testing.assert_allclose(scores[:3], parity("low")["qlow_s0.75_c0.80"], atol=1e-5)
+    assert scores[3] is None
+    assert result["metrics"][0]["name"] == "srcc"
+    assert result["metrics"][0]["value"] == pytest.approx(0.5)
+
+
+def test_clive_in_miniature(place, tmp_path):
+    root = tmp_path / "data/ChallengeDB_release"
+    names = ["t1.bmp", "5.bmp", "1024.JPG", "7.JPG"]
+    (root / "Images").mkdir(parents=True)
+    (root / "Data").mkdir()
+    for k, name in enumerate(names[1:]):
+        Image.fromarray(inputs.image_under_test(k)).save(root / "Images" / name)
+    cells = np.empty((4, 1), object)
+    cells[:, 0] = names
+    scipy.io.savemat(root / "Data/AllImages_release.mat", {"AllImages_release": cells})
+    scipy.io.savemat(root / "Data/AllMOS_release.mat", {"AllMOS_release": [[50.0, 60.0, 40.0, 20.0]]})
+    done = call(place, "--dataset", "CLIVE", "--img_dir", tmp_path / "data", "--pristine_img_dir",
+                place / "pristine", "--output", "rows.csv", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "CLIVE, 3 of 1162 images" in done.stdout
+    assert "names 3 pictures, the whole set has 1162" in done.stderr
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    assert [(row["image"], row["mos"], row["q"]) for row in rows] == [
+        ("5.bmp", "60.0", ""), ("1024.JPG", "40.0", ""), ("7.JPG", "20.0", ""),
+    ]  # fmt: skip
+    assert rows[1]["status"] == "ok, resized to 500x500"
+
+
+def test_statistics_beside_the_weights(place, tmp_path):
+    os.link(place / "low.tar", tmp_path / "low.tar")
+    weights = ("--ll_model_weights_path", "low.tar")
+    made = call(place, *weights, "--pristine_img_dir", place / "pristine", "--patches", cwd=tmp_path,
+                script="make_pristine_statistics.py", weights=False)  # fmt: skip
+    assert made.stdout == "low_pristine.safetensors: 15 patches of 3 photographs.\n", made.stderr
+    assert (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").is_file()
+    (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").unlink()
+    done = call(place, *weights, "--img_dir", place / "pictures", cwd=tmp_path, weights=False)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(done.stdout.split("\n\n")[0].splitlines()))
+    assert [row["image"] for row in rows] == ["0.png", "1.png", "2.png"]
+    assert all(row["mos"] == "" and row["status"] == "ok" for row in rows)
+    assert "SRCC" not in done.stdout
+
+
+def test_interrupt_keeps_what_is_done(place, tmp_path):
+    for n in range(150):
+        os.link(place / "pictures/0.png", tmp_path / f"{n:03}.png")
+    process = subprocess.Popen(
+        command(place, "--img_dir", ".", "--pristine_img_dir", place / "pristine", "--output", "rows.csv"),
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    seen = b""
+    while b"| 2/150" not in seen and b"| 3/150" not in seen and (byte := process.stderr.read(1)):
+        seen += byte
+    process.send_signal(signal.SIGINT)
+    error = process.stderr.read().decode()
+    assert process.wait() == 130, error
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    assert 2 <= len(rows) < 150
+    assert f"Interrupted: {len(rows)} of 150 rows are in rows.csv." in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--branch", "high", "--img_dir", "pictures"], "--branch high: the high-level branch is not part of"),
+    (["--branch", "both", "--img_dir", "pictures"], "--branch both: the high-level branch is not part of"),
+    (["--img_dir", "pictures"], "no pristine statistics made by the weights"),
+    (["--img_dir", "pictures", "--pristine_img_dir", "gone"], "gone: there is no such folder."),
+    (["--img_dir", "gone"], "gone: there is no such folder."),
+    (["--img_dir", "pictures", "--device", "abacus"], "Device 'abacus' is not on this machine"),
+    (["--img_dir", "pictures", "--patch_size", "8"], "patch_size is 8"),
+    (["--img_dir", "pictures", "--patch_size", "many"], "argument --patch_size: invalid int value: 'many'"),
+    (["--img_dir", "pictures", "--sharpness_param", "75"], "sharpness is 75.0"),
+    (["--img_dir", "pictures", "--output", "rows.txt"], "rows.txt: the table of scores is written as .csv"),
+    (["--img_dir", "pictures", "--output", "gone/rows.csv"], "there is no folder gone"),
+    (["--img_dir", "pictures", "--ll_model_weights_path", "gone.tar"], "gone.tar: there is no such weights"),
+    (["--scores", "gone.csv"], "gone.csv: is not a readable CSV file"),
+    (["--dataset", "KADID", "--img_dir", "pictures"], "There is no data set 'KADID'; known: CLIVE."),
+    (["--dataset", "CLIVE"], "--dataset CLIVE needs its folder: name it with --img_dir."),
+    (["--eval_type", "zeroshot_single_img"], "name a picture with --test_img_path"),
+    (["--eval_type", "sorcery"], "argument --eval_type: invalid choice: 'sorcery'"),
+    (["--nonsense"], "unrecognized arguments: --nonsense"),
+    ([], "Nothing to score"),
+])  # fmt: skip
+def test_wrong_input_is_a_sentence(monkeypatch, capsys, place, arguments, sentence):
+    status, error = in_process(monkeypatch, capsys, place, place, *arguments)
+    assert status == 2
+    lines = [line for line in error.splitlines() if not line.startswith("Branch: ")]
+    assert len(lines) == 1, error
+    assert lines[0].startswith("test_zeroshot.py: ") and sentence in lines[0]
+
+
+def test_unreadable_single_image(monkeypatch, capsys, place, tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    status, error = in_process(monkeypatch, capsys, place, tmp_path, "--test_img_path", "x.png",
+                               "--pristine_img_dir", place / "pristine")  # fmt: skip
+    assert status == 1
+    assert "Not scored: x.png: is not a picture in a format that can be read." in error
+
+
+def test_both_branches_may_be_named_in_the_authors_command(monkeypatch, capsys, place, tmp_path):
+    arguments = ["--test_img_path", place / "pictures/0.png", "--pristine_img_dir", place / "pristine"]
+    arguments += ["--hl_model_weights_path", "high.pth"]
+    status, error = in_process(monkeypatch, capsys, place, tmp_path, *arguments)
+    assert status == 0
+    assert "high.pth is not used." in error
