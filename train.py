@@ -33,7 +33,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        # From a reading process it arrives with that process's traceback in front of it.
+        print(str(error).strip().splitlines()[-1], file=sys.stderr)
         return 2
 
 

@@ -1,0 +1,91 @@
+"""The loop on a task of two numbers: what it saves, logs and stops on."""
+
+import json
+
+import pytest
+import torch
+
+from configs import LowLevelTraining
+from training.checkpoint import CheckpointError, read_checkpoint
+from training.loop import LossError, Task, fit
+from training.run_folder import checkpoint_of, last_run, make_run_folder, read_log
+
+
+def tiny_task(bad_step=None, epochs=3):
+    """Four steps an epoch of fitting a line; the loss of `bad_step` is not a number."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 1)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=4 * epochs)
+    exported = []
+
+    def loss(step):
+        x = torch.randn(8, 2)  # from the global generator, whose state a checkpoint must hold
+        value = (model(x) - x.sum(1, keepdim=True)).square().mean()
+        return value * float("nan") if step == bad_step else value
+
+    def export(path, steps):
+        exported.append((path.name, steps))
+        return path
+
+    return Task(
+        model, optimiser, schedule, 4, epochs, lambda first: range(first, 4 * epochs), loss,
+        lambda step: [f"photograph {step}"], export, 2, 60.0,
+    ), exported  # fmt: skip
+
+
+def test_checkpoints_come_at_each_epochs_end_and_weights_when_asked(tmp_path):
+    run = make_run_folder(tmp_path, {})
+    task, exported = tiny_task()
+    assert fit(task, LowLevelTraining(), run) == run / "Train" / "final"
+    assert exported == [("epoch_002", 8), ("final", 12)]
+    content = read_checkpoint(checkpoint_of(run))
+    assert content["step"] == 12
+    assert content["config"]["epochs"] == LowLevelTraining().epochs
+    lines = read_log(run / "log.jsonl")
+    assert [line["epoch"] for line in lines] == [0] * 4 + [1] * 4 + [2] * 4
+    assert lines[0]["learning_rate"] == 0.1  # the rate of the step, not of the next
+    assert all(0 <= line["waited"] <= line["seconds"] for line in lines)
+
+
+def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tmp_path):
+    whole, _ = tiny_task()
+    fit(whole, LowLevelTraining(), make_run_folder(tmp_path, {}))
+    stopped, exported = tiny_task(bad_step=6)
+    run = make_run_folder(tmp_path, {})
+    with pytest.raises(LossError, match=r"step 6 is nan, on photograph 6\. .*latest\.pt"):
+        fit(stopped, LowLevelTraining(), run)
+    assert exported == []
+    assert read_checkpoint(checkpoint_of(run))["step"] == 4
+    assert len(read_log(run / "log.jsonl")) == 6
+    resumed, _ = tiny_task()
+    fit(resumed, LowLevelTraining(), run, resume=True)
+    for mine, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert [line["step"] for line in read_log(run / "log.jsonl")] == list(range(12))
+
+
+def test_runs_are_numbered_and_never_overwritten(tmp_path):
+    assert [make_run_folder(tmp_path, {"epochs": n}).name for n in range(3)] == [
+        "Run0001",
+        "Run0002",
+        "Run0003",
+    ]
+    (tmp_path / "Run0007").mkdir()
+    (tmp_path / "Run0007x").mkdir()
+    assert make_run_folder(tmp_path, {}).name == "Run0008"
+    assert json.loads((tmp_path / "Run0002" / "config_details.json").read_text()) == {"epochs": 1}
+    with pytest.raises(CheckpointError, match="no run with a checkpoint"):
+        last_run(tmp_path)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path):
+    path = tmp_path / "latest.pt"
+    with pytest.raises(CheckpointError, match=r"latest\.pt: the run has no checkpoint"):
+        read_checkpoint(path)
+    path.write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(CheckpointError, match=r"latest\.pt: not a readable checkpoint"):
+        read_checkpoint(path)
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
+        read_checkpoint(path)
