@@ -10,11 +10,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import torch
 from tqdm import tqdm
 
@@ -57,12 +55,10 @@ def find_pristine(
     """
     patches_file = working / patches_file_name(settings)
     if folder is not None:
-        paths = list_images(folder)
-        digest = _digest_of_photographs(paths)
+        digest = _digest_of_photographs(list_images(folder))
 
         def make() -> Pristine:
-            keep = _place_for_patches(patches_file, digest, say)
-            return pristine_of_folder(weights, settings, folder, keep, say)
+            return pristine_of_folder(weights, settings, folder, None, say)
     elif patches_file.is_file():
         say(f"Pristine patches are those of {patches_file.name} in the working directory.")
         digest = file_sha256(patches_file)
@@ -107,7 +103,7 @@ def pristine_of_folder(
     paths = list_images(folder)
     digest = _digest_of_photographs(paths)
     features, used, without, unreadable = [], [], [], []
-    with writing_patches(patches_file, settings.patch_size, digest) as write:
+    with writing_patches(patches_file, settings.patch_size) as write:
         for path in tqdm(paths, desc="Pristine photographs", unit="photo", disable=None):
             try:
                 patches = pristine_patches(read_image(path), settings)
@@ -172,27 +168,6 @@ def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:
                 f"{pristine.sharpness} and colorfulness {pristine.colorfulness} only. {_HINT}"
             )
     raise PristineError(f"There are no pristine statistics made by the weights {weights.path}. {_HINT}")
-
-
-def _place_for_patches(path: Path, digest: str, say: Say) -> Path | None:
-    """Where the patches of the photographs `digest` are written: `path`, or None.
-
-    None where the directory is not writable, where the file holds just these, or where somebody
-    else's file, say the authors', lies there: that one is not ours to replace.
-    """
-    if not os.access(path.parent, os.W_OK):
-        return None
-    if not path.is_file():
-        return path
-    try:
-        with h5py.File(path, "r") as file:
-            made_from = file["data"].attrs.get("photographs_sha256")
-    except (OSError, KeyError):
-        made_from = None
-    if made_from is None:
-        say(f"{path} was not written by this program and is left as it is; the folder is used, not the file.")
-        return None
-    return None if made_from == digest else path
 
 
 def _digest_of_photographs(paths: Sequence[Path]) -> str:

@@ -150,7 +150,7 @@ def read_statistics(path: Path) -> Pristine:
 
 
 @contextmanager
-def writing_patches(path: Path | None, size: int, digest: str) -> Iterator[Callable[[torch.Tensor], None]]:
+def writing_patches(path: Path | None, size: int) -> Iterator[Callable[[torch.Tensor], None]]:
     """A function that appends patches to the HDF5 file, which appears only when all went well."""
     if path is None:
         yield lambda patches: None
@@ -165,8 +165,6 @@ def writing_patches(path: Path | None, size: int, digest: str) -> Iterator[Calla
                 maxshape=(None, 3, size, size),
                 chunks=(1, 3, size, size),
             )
-            # The authors' file has no attribute; readers that know none pass over it.
-            data.attrs["photographs_sha256"] = digest
 
             def append(patches: torch.Tensor) -> None:
                 data.resize(len(data) + len(patches), axis=0)

@@ -57,7 +57,7 @@ def find_low_level() -> Path:
 
 
 def load_low_level(path: str | Path) -> LowLevelWeights:
-    """Read the low-level encoder from a safetensors file, an authors' `.tar` or a training checkpoint.
+    """Read the low-level encoder from a safetensors file or an authors' `.tar`.
 
     Raises:
         WeightsError: missing or damaged file, or a tensor that is missing, unknown, of another
@@ -128,12 +128,13 @@ def _read_torch(path: Path) -> Mapping[str, torch.Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: not a readable torch weights file ({reason}).") from None
-    try:
-        return content["model"]["state_dict"]
-    except (TypeError, KeyError, IndexError):
+    model = content.get("model") if isinstance(content, Mapping) else None
+    state = model.get("state_dict") if isinstance(model, Mapping) else None
+    if not isinstance(state, Mapping):
         raise WeightsError(
             f"{path}: expected the authors' layout {{'model': {{'state_dict': ...}}}}, which this is not."
-        ) from None
+        )
+    return state
 
 
 def from_authors(tensors: Mapping[str, torch.Tensor], path: str | Path) -> dict[str, torch.Tensor]:

@@ -83,10 +83,10 @@ def test_antialiased_resize(parity):
 
 def test_resize_of_the_data_set(branch):
     picture = tensor(inputs.to_uint8(inputs.structured(3, 160, 240)))
-    row = score_picture(RatedImage("x", "x", 50.0, (150, 150)), picture, branch)
-    assert (row.width, row.height, row.mos, row.status) == (240, 160, 50.0, "ok, resized to 150x150")
-    assert row.q_low == score_picture(ANY, resize(picture, 150, 150), branch).q_low
-    assert score_picture(RatedImage("x", "x", 5.0, (160, 240)), picture, branch).status == "ok"
+    row = score_picture(RatedImage("x", Path("x"), 50.0, (150, 170)), picture, branch)
+    assert (row.width, row.height, row.mos, row.status) == (240, 160, 50.0, "ok, resized to 170x150")
+    assert row.q_low == score_picture(ANY, resize(picture, 150, 170), branch).q_low
+    assert score_picture(RatedImage("x", Path("x"), 5.0, (160, 240)), picture, branch).status == "ok"
 
 
 @pytest.mark.parametrize("height, width, expected", [

@@ -105,7 +105,9 @@ def test_truncated_file(tmp_path, suffix, keep):
         load_low_level(path)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"state_dict": {}}, {"model": {}}, {"model": 3}])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {"state_dict": {}}, {"model": {}}, {"model": 3}, {"model": {"state_dict": 3}}]
+)
 def test_another_layout(tmp_path, content):
     torch.save(content, tmp_path / "w.tar")
     with pytest.raises(WeightsError, match="expected the authors' layout"):
