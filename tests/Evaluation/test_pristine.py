@@ -86,7 +86,7 @@ def test_authors_file_is_written(parity, weights, photographs, tmp_path, said):
         inputs.crc(np.round(data * 255).astype(np.uint8))
         == parity("low")["select_s0.75_c0.80_crc32_sorted_uint8"]
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == [HDF5, KEPT]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [HDF5]
 
 
 def test_names():
