@@ -29,6 +29,8 @@ TITLES = {
 }
 # Pictures without a score that are named one by one on the terminal.
 MOST_NAMED = 10
+# Lines of the ranking on the terminal when a table holds all of it: the best and the worst.
+MOST_RANKED = 20
 
 
 class ReportError(ValueError):
@@ -68,7 +70,7 @@ def publish(
     rated: RatedSet, rows: Sequence[ScoreRow], complete: bool, protocol: Protocol, output: Path | None,
     say: Say,
 ) -> int:  # fmt: skip
-    """Write or print rows, figures and protocol; returns the exit status of the run.
+    """Write or print rows, ranking or figures, and protocol; returns the exit status of the run.
 
     Args:
         rated: the set that was to be scored.
@@ -98,8 +100,10 @@ def publish(
         except OSError:
             print(table_text(rows))  # a full disk must not cost the scores
             raise
-    elif len(rated.images) > 1:
+    elif metrics:
         print(table_text(rows))
+    if len(rated.images) > 1 and not metrics:
+        print(*ranking_lines(rows, MOST_RANKED if output else len(rows)), sep="\n")
     if len(rated.images) == 1 and rows and rows[0].q_low is not None:
         print(f"Q_low = {rows[0].q_low:.6f}  (range (0, 0.5], higher is better; {rows[0].status})")
     if metrics:
@@ -139,6 +143,18 @@ def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def ranking_lines(rows: Sequence[ScoreRow], most: int) -> list[str]:
+    """The scored rows, best first, as lines for people; beyond `most` the middle is left out."""
+    ranked = sorted((row for row in rows if row.q_low is not None), key=lambda row: -(row.q_low or 0))
+    lines = [
+        f"{row.q_low:6.4f}  {f'{row.width}x{row.height}':>11}  {row.image}{row.status.removeprefix('ok')}"
+        for row in ranked
+    ]
+    if len(lines) > most:
+        lines[most // 2 : -(most // 2)] = [f"... {len(lines) - most // 2 * 2} more ..."]
+    return ["q_low          size  image, best first", *lines]
 
 
 def metric_lines(metrics: Iterable[Metric]) -> list[str]:

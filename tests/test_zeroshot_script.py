@@ -127,10 +127,16 @@ def test_statistics_beside_the_weights(place, tmp_path):
     assert made.stdout == "low_pristine.safetensors: 15 patches of 3 photographs.\n", made.stderr
     assert (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").is_file()
     (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").unlink()
-    done = call(place, *weights, "--img_dir", place / "pictures", cwd=tmp_path, weights=False)
+    scored = (*weights, "--img_dir", place / "pictures", "--output", "rows.csv")
+    done = call(place, *scored, cwd=tmp_path, weights=False)
     assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader(done.stdout.split("\n\n")[0].splitlines()))
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
     assert [row["image"] for row in rows] == ["0.png", "1.png", "2.png"]
+    # On the terminal best first: parity's q_low falls from 0 to 2.
+    lines = [line.split() for line in done.stdout.splitlines()[1:4]]
+    assert [line[2] for line in lines] == ["0.png", "1.png", "2.png"]
+    assert [line[0] for line in lines] == [f"{float(row['q_low']):.4f}" for row in rows]
+    assert lines[0][1] == "320x240"
     assert all(row["mos"] == "" and row["status"] == "ok" for row in rows)
     assert "SRCC" not in done.stdout
 
