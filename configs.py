@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+# Written into weights and tables of scores.
+VERSION = "0.1.0"
+
 Config = TypeVar("Config")
 
 

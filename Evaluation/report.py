@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from configs import VERSION
 from datasets.rated_sets import RatedImage, RatedSet
 from Evaluation.metrics import Metric
 from Evaluation.protocol import Protocol, Say, agreement_of_rows
@@ -88,6 +89,7 @@ def publish(
     metrics = agreement_of_rows(rows) if any(row.mos is not None for row in rows) else ()
     if output is not None:
         summary = {
+            "version": VERSION,
             "complete": complete,
             "protocol": line,
             "weights_sha256": protocol.weights.sha256,

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 import torchvision
 
+from configs import VERSION
 from models.low_level import LowLevelEncoder
 
 FOLDER = Path(__file__).resolve().parent.parent / "Evaluation" / "pretrained_weights"
@@ -84,7 +85,10 @@ def load_low_level(path: str | Path) -> LowLevelWeights:
 
 def save_low_level(model: LowLevelEncoder, path: str | Path, metadata: Mapping[str, str],
                    dtype: torch.dtype = torch.float32) -> None:  # fmt: skip
-    """Write the encoder's tensors as safetensors, floating-point ones as `dtype`, atomically."""
+    """Write the encoder's tensors as safetensors, floating-point ones as `dtype`, atomically.
+
+    The file's metadata is `metadata` and the project's version.
+    """
     path = Path(path)
     tensors = {
         key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.cpu()).contiguous()
@@ -92,7 +96,7 @@ def save_low_level(model: LowLevelEncoder, path: str | Path, metadata: Mapping[s
     }
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        file.write(safetensors.torch.save(tensors, dict(metadata)))
+        file.write(safetensors.torch.save(tensors, {**metadata, "version": VERSION}))
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -130,7 +134,7 @@ def _read_torch(path: Path) -> Mapping[str, torch.Tensor]:
         raise WeightsError(f"{path}: not a readable torch weights file ({reason}).") from None
     model = content.get("model") if isinstance(content, Mapping) else None
     state = model.get("state_dict") if isinstance(model, Mapping) else None
-    if not isinstance(state, Mapping):
+    if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(
             f"{path}: expected the authors' layout {{'model': {{'state_dict': ...}}}}, which this is not."
         )
@@ -166,9 +170,10 @@ def _check_tensors(
     for key in expected:
         if key not in tensors:
             raise WeightsError(f"{path}: tensor '{key}' is missing.")
-        if not isinstance(tensors[key], torch.Tensor) or tensors[key].shape != expected[key].shape:
-            found = tuple(tensors[key].shape) if isinstance(tensors[key], torch.Tensor) else "no tensor"
-            raise WeightsError(f"{path}: '{key}' has shape {found}, expected {tuple(expected[key].shape)}.")
+        if tensors[key].shape != expected[key].shape:
+            raise WeightsError(
+                f"{path}: '{key}' has shape {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}."
+            )
         if not torch.isfinite(tensors[key].float()).all():
             raise WeightsError(f"{path}: '{key}' holds values that are not finite.")
     unknown = sorted(set(tensors) - set(expected))

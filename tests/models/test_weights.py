@@ -106,7 +106,15 @@ def test_truncated_file(tmp_path, suffix, keep):
 
 
 @pytest.mark.parametrize(
-    "content", [[1, 2], {"state_dict": {}}, {"model": {}}, {"model": 3}, {"model": {"state_dict": 3}}]
+    "content",
+    [
+        [1, 2],
+        {"state_dict": {}},
+        {"model": {}},
+        {"model": 3},
+        {"model": {"state_dict": 3}},
+        {"model": {"state_dict": {"head.0.bias": 3}}},
+    ],
 )
 def test_another_layout(tmp_path, content):
     torch.save(content, tmp_path / "w.tar")
