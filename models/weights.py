@@ -171,9 +171,8 @@ def _check_tensors(
         if key not in tensors:
             raise WeightsError(f"{path}: tensor '{key}' is missing.")
         if tensors[key].shape != expected[key].shape:
-            raise WeightsError(
-                f"{path}: '{key}' has shape {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}."
-            )
+            found, wanted = tuple(tensors[key].shape), tuple(expected[key].shape)
+            raise WeightsError(f"{path}: '{key}' has shape {found}, expected {wanted}.")
         if not torch.isfinite(tensors[key].float()).all():
             raise WeightsError(f"{path}: '{key}' holds values that are not finite.")
     unknown = sorted(set(tensors) - set(expected))
