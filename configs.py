@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class ConfigError(ValueError):
 
 def _at_least(config: Any, least: int, *names: str) -> None:
     for name in names:
-        if getattr(config, name) < least:
+        if not least <= getattr(config, name) < 2**63:
             raise ConfigError(f"Field '{name}' must be at least {least}, not {getattr(config, name)}.")
 
 
@@ -106,8 +105,8 @@ class LowLevelTraining:
     device: str = "auto"
     # "auto" takes bfloat16 on GPUs and processors that compute in it, else float32.
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    # Processes that read and cut; 0 reads in the training process. "auto" (-1): 1 on a machine of
-    # up to 2 cores, because the step itself wants them, at most 4 on larger ones.
+    # Processes that read and cut; 0 reads in the training process, -1 takes half the cores, at
+    # least 1 and at most 4: the step itself wants the others.
     workers: int = -1
     # Minutes between checkpoints inside an epoch: what a power cut can cost. One is written at
     # each epoch's end besides.
@@ -119,6 +118,8 @@ class LowLevelTraining:
     def __post_init__(self) -> None:
         _at_least(self, 1, "photographs", "grid", "piece", "epochs", "export_epochs")
         _at_least(self, 2, "versions")
+        _at_least(self, 0, "seed", "weight_decay", "checkpoint_minutes")
+        _at_least(self, -1, "workers")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
 
 
@@ -211,14 +212,6 @@ def _parse(text: str, kind: Any) -> Any:
         return text
     if origin is tuple:
         return tuple(_parse(part.strip(), arguments[0]) for part in text.split(",") if part.strip())
-    if origin in (typing.Union, types.UnionType):
-        if text.lower() == "none":
-            return None
-        return _parse(text, next(k for k in arguments if k is not type(None)))
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(text)
-        return text.lower() == "true"
     return kind(text)
 
 
@@ -229,6 +222,4 @@ def _describe(kind: Any) -> str:
         return "one of " + ", ".join(arguments)
     if origin is tuple:
         return f"{_describe(arguments[0])} values separated by commas"
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join("none" if k is type(None) else _describe(k) for k in arguments)
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[kind]
+    return {int: "a whole number", float: "a number", str: "a text"}[kind]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from command_line import CommandLine
 from configs import ZeroShot
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import statistics_beside, write_statistics
@@ -16,30 +18,33 @@ from models.weights import DEFAULT_LOW_LEVEL, load_low_level, save_low_level
 
 def main() -> int:
     """Exit status: 0 installed, 2 bad input, 130 interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--ll_model_weights_path", type=Path, required=True, help="final.safetensors of a run"
-    )
-    parser.add_argument("--pristine_img_dir", type=Path, required=True, help="sharp, undistorted photographs")
-    parser.add_argument("--output", type=Path, default=DEFAULT_LOW_LEVEL, help="default: %(default)s")
-    arguments = parser.parse_args()
+    parser = CommandLine(__doc__)
+    add = parser.add_argument
+    add("--ll_model_weights_path", type=Path, required=True, help="final.safetensors of a run")
+    add("--pristine_img_dir", type=Path, required=True, help="sharp, undistorted photographs")
+    add("--output", type=Path, default=DEFAULT_LOW_LEVEL, help="default: %(default)s")
+    args = parser.parse_args()
+    say = partial(print, file=sys.stderr)
     try:
-        trained = load_low_level(arguments.ll_model_weights_path)
-        save_low_level(trained.model, arguments.output, trained.metadata, torch.float16)
-        # Read back, so that the statistics are of the rounded weights, under their checksum.
-        installed = load_low_level(arguments.output)
-        pristine = pristine_of_folder(
-            installed, ZeroShot(), arguments.pristine_img_dir, None, lambda line: print(line, file=sys.stderr)
-        )
-        write_statistics(statistics_beside(installed.path), pristine)
+        trained = load_low_level(args.ll_model_weights_path)
+        with tempfile.TemporaryDirectory(dir=args.output.parent) as folder:
+            # The statistics are of the rounded weights, under their checksum; both take their
+            # places only when both are there.
+            rounded = Path(folder) / args.output.name
+            save_low_level(trained.model, rounded, trained.metadata, torch.float16)
+            weights = load_low_level(rounded)
+            pristine = pristine_of_folder(weights, ZeroShot(), args.pristine_img_dir, None, say)
+            write_statistics(statistics_beside(rounded), pristine)
+            rounded.replace(args.output)
+            statistics_beside(rounded).replace(statistics_beside(args.output))
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        say(f"{Path(__file__).name}: {error}")
         return 2
     except KeyboardInterrupt:
-        print("Interrupted; weights may be without statistics: run it again.", file=sys.stderr)
+        say("Interrupted; the default is what it was.")
         return 130
-    print(f"{installed.path}: sha256 {installed.sha256}")
-    print(f"{statistics_beside(installed.path)}: {pristine.statistics.count} patches")
+    print(f"{args.output}: sha256 {weights.sha256}")
+    print(f"{statistics_beside(args.output)}: {pristine.statistics.count} patches")
     return 0
 
 

@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
+from command_line import CommandLine
 from configs import ZeroShot
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import patches_file_name, statistics_beside, write_statistics
 from models.device import choose_device
-from models.weights import find_low_level, load_low_level
-
-
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--pristine_img_dir", type=Path, required=True, help="sharp, undistorted photographs")
-    add("--ll_model_weights_path", type=Path, help="low-level weights; default: the shipped ones")
-    add("--output", type=Path, help="default: beside the weights, where the scores look for it")
-    add(
-        "--patches",
-        action="store_true",
-        help="also write the patches here, as the authors' HDF5",
-    )
-    add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
-    add("--sharpness_param", type=float, default=ZeroShot.sharpness, help="share, %(default)s")
-    add("--colorfulness_param", type=float, default=ZeroShot.colorfulness, help="share, %(default)s")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
-    return parser.parse_args()
+from models.weights import load_low_level
 
 
 def main() -> int:
     """Run it; 0 is success, 2 wrong input, 130 interrupted."""
-    args = parse()
+    parser = CommandLine(__doc__)
+    add = parser.add_argument
+    add("--pristine_img_dir", type=Path, required=True, help="sharp, undistorted photographs")
+    add("--ll_model_weights_path", required=True, help="the weights that are to use them")
+    add("--output", type=Path, help="default: beside the weights, where the scores look for it")
+    add("--patches", action="store_true", help="also write the patches here, as the authors' HDF5")
+    add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
+    add("--sharpness_param", type=float, default=ZeroShot.sharpness, help="share, %(default)s")
+    add("--colorfulness_param", type=float, default=ZeroShot.colorfulness, help="share, %(default)s")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
+    args = parser.parse_args()
     say = partial(print, file=sys.stderr)
     try:
         settings = ZeroShot(args.patch_size, args.sharpness_param, args.colorfulness_param)
-        weights = load_low_level(args.ll_model_weights_path or find_low_level())
+        weights = load_low_level(args.ll_model_weights_path)
+        output = args.output or statistics_beside(weights.path)
+        if not os.access(output.parent, os.W_OK):
+            raise PermissionError(f"{output}: cannot be written; name another place with --output.")
         weights.model.to(choose_device(args.device))
         patches = Path.cwd() / patches_file_name(settings) if args.patches else None
         pristine = pristine_of_folder(weights, settings, args.pristine_img_dir, patches, say)
-        output = args.output or statistics_beside(weights.path)
         write_statistics(output, pristine)
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")

@@ -9,23 +9,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from command_line import CommandLine
 from configs import SYNTHESIS_PRESETS, ConfigError, override
 from datasets.decoder import ImageReadError
 from datasets.synthesis import synthesize
 
 
-class Parser(argparse.ArgumentParser):
-    """A mistake on the command line is answered by one sentence; `--help` has the rest."""
-
-    def error(self, message: str) -> NoReturn:  # noqa: D102
-        self.exit(2, f"{self.prog}: {message}; see --help.\n")
-
-
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(__doc__)
     add = parser.add_argument
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     add("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folders of good photographs")

@@ -6,24 +6,17 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
+from command_line import CommandLine
 from configs import ZeroShot
-from datasets.rated_sets import RATED_SETS, load_pictures, shortfall
-from Evaluation.protocol import choose_branch, prepare
+from datasets.rated_sets import RATED_SETS, shortfall
+from Evaluation.protocol import choose_branch, load_pictures, prepare
 from Evaluation.report import check_output, collect, publish
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong with the arguments."""
-
-    def error(self, message: str) -> NoReturn:  # noqa: D102
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = Parser(description=__doc__)
+    parser = CommandLine(__doc__)
     add = parser.add_argument
     add("--eval_type", choices=("zeroshot", "zeroshot_single_img"), help="default: by --test_img_path")
     add("--test_img_path", help="the picture of zeroshot_single_img")
@@ -67,7 +60,7 @@ def main() -> int:
         say(f"{Path(__file__).name}: {error}")
         return 2
     except KeyboardInterrupt:
-        say("Interrupted before the first score.")
+        say("Interrupted.")
         return 130
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.device import autocast
+from models.device import autocast, full_float32
 
 GREY = (0.2989, 0.587, 0.114)
 # Local deviation looks through this window: 7 pixels, sigma 7 / 6.
@@ -109,12 +109,11 @@ def patch_features(
     device = next(encoder.parameters()).device
     rows, columns = grid.shape[:2]
     features = []
-    # Full float32 on GPUs, whose default rounds the inputs of convolutions to 10 bits.
-    with autocast(device, precision), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with autocast(device, precision), full_float32():
         for start in range(0, rows * columns, chunk):
             places = torch.arange(start, min(start + chunk, rows * columns))
             batch = grid[places // columns, places % columns]  # (n, 3, p, p), the only copy
-            features.append(encoder(batch.to(device)).double().cpu())
+            features.append(encoder(batch.to(device)).cpu().double())
     return torch.cat(features)
 
 

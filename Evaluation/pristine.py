@@ -156,12 +156,13 @@ def pristine_patches(picture: torch.Tensor, settings: ZeroShot) -> torch.Tensor:
 def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:
     """The statistics file beside the weights, or the shipped one where it was made by the same weights."""
     beside, shipped = statistics_beside(weights.path), statistics_beside(DEFAULT_LOW_LEVEL)
-    found = {path: read_statistics(path) for path in (beside, shipped) if path.is_file()}
-    for path, pristine in found.items():
+    for path in dict.fromkeys((beside, shipped)):
+        if not path.is_file():
+            continue
+        pristine = read_statistics(path)
         if pristine.belongs_to(weights, settings):
             source = f"{path.name} ({len(pristine.photographs)} photographs)"
             return dataclasses.replace(pristine, source=source)
-    for pristine in found.values():
         if pristine.weights_sha256 == weights.sha256:
             raise PristineError(
                 f"The statistics of {weights.path.name} are for patch size {pristine.patch_size}, sharpness "

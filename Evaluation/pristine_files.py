@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from atomic_files import atomic_path
 from configs import ZeroShot
 from Evaluation.distance import FeatureStatistics
 from models.low_level import FEATURES
@@ -107,12 +107,8 @@ def write_statistics(path: Path, pristine: Pristine) -> None:
         "photographs": json.dumps(pristine.photographs),
         "source": pristine.source,
     }
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(safetensors.torch.save(tensors, metadata))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with atomic_path(path) as part:
+        part.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def read_statistics(path: Path) -> Pristine:
@@ -155,27 +151,17 @@ def writing_patches(path: Path | None, size: int) -> Iterator[Callable[[torch.Te
     if path is None:
         yield lambda patches: None
         return
-    part = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(part, "w") as file:
-            data = file.create_dataset(
-                "data",
-                (0, 3, size, size),
-                "float32",
-                maxshape=(None, 3, size, size),
-                chunks=(1, 3, size, size),
-            )
+    shape = (3, size, size)
+    with atomic_path(path) as part, h5py.File(part, "w") as file:
+        data = file.create_dataset(
+            "data", (0, *shape), "float32", maxshape=(None, *shape), chunks=(1, *shape)
+        )
 
-            def append(patches: torch.Tensor) -> None:
-                data.resize(len(data) + len(patches), axis=0)
-                data[-len(patches) :] = patches.numpy()
+        def append(patches: torch.Tensor) -> None:
+            data.resize(len(data) + len(patches), axis=0)
+            data[-len(patches) :] = patches.numpy()
 
-            yield append
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        yield append
 
 
 def _line(error: Exception) -> str:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs import ZeroShot
-from datasets.rated_sets import RatedSet
+from datasets.rated_sets import (
+    RatedImage,
+    RatedSet,
+    load_rated_set,
+    load_scores_table,
+    unrated_folder,
+)
 from Evaluation.metrics import Metric, agreement
 from Evaluation.pristine import Pristine, Say, find_pristine
 from Evaluation.zeroshot import LowLevelBranch, ScoreRow
@@ -32,13 +38,50 @@ class Protocol:
     def line(self, rated: RatedSet, scored: int) -> str:
         """Set, number of pictures, weights, pristine statistics, patch size and precision in one line."""
         total = rated.expected or len(rated.images)
-        photographs = self.pristine.statistics.count
+        patches = self.pristine.statistics.count
         return (
             f"Protocol: {rated.name}, {scored} of {total} images; low-level branch; "
             f"weights {self.weights.path.name} (sha256 {self.weights.sha256[:12]}); "
-            f"pristine {self.pristine.source}, {photographs} patches; "
+            f"pristine {self.pristine.source}, {patches} patches; "
             f"patch size {self.branch.settings.patch_size}; {self.precision} on {self.device}."
         )
+
+
+def load_pictures(
+    eval_type: str | None, picture: str | None, dataset: str | None, table: str | None, folder: str | None
+) -> RatedSet:
+    """What --eval_type, --test_img_path, --dataset, --scores and --img_dir together name.
+
+    Without an `eval_type` it is a single picture where one is named.
+
+    Raises:
+        ProtocolError: they name nothing, or two things.
+        RatedSetError: the set or table cannot be used.
+        ImageReadError: the folder is missing or holds no picture.
+    """
+    single = eval_type == "zeroshot_single_img" or (eval_type is None and picture is not None)
+    if single and not picture:
+        raise ProtocolError("--eval_type zeroshot_single_img needs a picture: name it with --test_img_path.")
+    if picture and not single:
+        raise ProtocolError("--test_img_path goes with --eval_type zeroshot_single_img.")
+    if sum(value is not None for value in (picture, dataset, table)) > 1:
+        raise ProtocolError("--test_img_path, --dataset and --scores exclude each other.")
+    if picture:
+        if folder:
+            raise ProtocolError("--img_dir does not go with --test_img_path.")
+        return RatedSet(picture, (RatedImage(picture, Path(picture)),))
+    if dataset:
+        if not folder:
+            raise ProtocolError(f"--dataset {dataset} needs its folder: name it with --img_dir.")
+        return load_rated_set(dataset, folder)
+    if table:
+        return load_scores_table(table, folder)
+    if folder:
+        return unrated_folder(folder)
+    raise ProtocolError(
+        "Nothing to score: name a picture with --test_img_path, a folder with --img_dir, a set with "
+        "--dataset and --img_dir, or a table with --scores."
+    )
 
 
 def choose_branch(name: str, high_level_weights: str | None = None) -> str:

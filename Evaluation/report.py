@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from atomic_files import atomic_path
 from configs import VERSION
 from datasets.rated_sets import RatedImage, RatedSet
 from Evaluation.metrics import Metric
@@ -86,25 +87,24 @@ def publish(
     """
     scored = sum(row.scored for row in rows)
     line = protocol.line(rated, scored)
-    metrics = agreement_of_rows(rows) if any(row.mos is not None for row in rows) else ()
-    if output is not None:
-        summary = {
-            "version": VERSION,
-            "complete": complete,
-            "protocol": line,
-            "weights_sha256": protocol.weights.sha256,
-            "pristine_sha256": protocol.pristine.patches_sha256,
-            "settings": dataclasses.asdict(protocol.branch.settings),
-            "metrics": [dataclasses.asdict(metric) for metric in metrics],
-        }
-        try:
-            write_table(output, rows, summary)
-        except OSError:
-            print(table_text(rows))  # a full disk must not cost the scores
-            raise
-    elif metrics:
+    rated_rows = any(row.mos is not None for row in rows)
+    if output is None and rated_rows:
         print(table_text(rows))
-    if len(rated.images) > 1 and not metrics:
+    summary = {
+        "version": VERSION,
+        "complete": complete,
+        "protocol": line,
+        "weights_sha256": protocol.weights.sha256,
+        "pristine_sha256": protocol.pristine.patches_sha256,
+        "settings": dataclasses.asdict(protocol.branch.settings),
+        "metrics": [],
+    }
+    if output is not None:
+        _save(output, rows, summary)  # before the figures, which take a while and may be interrupted
+    metrics = agreement_of_rows(rows) if rated_rows else ()
+    if output is not None and metrics and output.suffix.lower() == ".json":
+        _save(output, rows, {**summary, "metrics": [dataclasses.asdict(metric) for metric in metrics]})
+    if len(rated.images) > 1 and not rated_rows:
         print(*ranking_lines(rows, MOST_RANKED if output else len(rows)), sep="\n")
     if len(rated.images) == 1 and rows and rows[0].q_low is not None:
         print(f"Q_low = {rows[0].q_low:.6f}  (range (0, 0.5], higher is better; {rows[0].status})")
@@ -133,18 +133,23 @@ def table_text(rows: Sequence[ScoreRow]) -> str:
     return text.getvalue()
 
 
+def _save(output: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
+    try:
+        write_table(output, rows, summary)
+    except OSError:
+        print(table_text(rows))  # a full disk must not cost the scores
+        raise
+
+
 def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
     """Write the rows atomically; a `.json` file holds the summary too, as {**summary, "images": [...]}."""
     if path.suffix.lower() == ".json":
         text = json.dumps({**summary, "images": [dataclasses.asdict(row) for row in rows]}, indent=1) + "\n"
     else:
         text = table_text(rows)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with atomic_path(path) as part:
+        # Names of files that are not UTF-8 keep their bytes.
+        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def ranking_lines(rows: Sequence[ScoreRow], most: int) -> list[str]:

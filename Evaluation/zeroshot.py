@@ -146,9 +146,11 @@ def score_images(images: Sequence[RatedImage], branch: LowLevelBranch) -> Iterat
             while len(ahead) <= DECODED_AHEAD and (following := next(waiting, None)) is not None:
                 ahead.append(decoder.submit(read_image, following.path))
             try:
-                picture = ahead.popleft().result()
+                row = score_picture(image, ahead.popleft().result(), branch)
             except ImageReadError as error:
                 reason = str(error).removeprefix(f"{image.path}: ")
-                yield ScoreRow(image.name, None, None, None, None, None, image.mos, reason)
-            else:
-                yield score_picture(image, picture, branch)
+                row = ScoreRow(image.name, None, None, None, None, None, image.mos, reason)
+            except (MemoryError, torch.OutOfMemoryError):
+                reason = "does not fit in memory"
+                row = ScoreRow(image.name, None, None, None, None, None, image.mos, reason)
+            yield row

@@ -1,1 +1,1 @@
-"""Measurements as ratios against a reference in the same run; each is a module: python -m benchmarks.fsim."""
+"""The figures and the picture of README.md; each is a module: python -m benchmarks.fsim."""

@@ -1,4 +1,4 @@
-"""Draw the scored sample pictures, best first, into samples/scores.webp: the picture of README.md.
+"""Draw the scored sample pictures, best first, into samples/sheet/scores.webp: the picture of README.md.
 
 make demo && python -m benchmarks.sample_sheet
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from atomic_files import atomic_path
 from datasets.fragments import to_unit
 from datasets.fsim import fsim_matrix
 from datasets.version_folders import SetError, VersionFolder, read_versions
@@ -82,15 +82,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _write(path: Path, matrices: Mapping[str, np.ndarray]) -> None:
-    part = path.with_name(path.name + ".part")
     try:
-        with h5py.File(part, "w") as file:
+        with atomic_path(path) as part, h5py.File(part, "w") as file:
             file.attrs["format"] = FORMAT
             for fingerprint, matrix in matrices.items():
                 group = file.create_group(json.loads(fingerprint)[0])
                 group["files"], group["matrix"] = fingerprint, matrix
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
     except OSError as error:
         raise SetError(f"{path}: the matrices of the set cannot be written there ({error}).") from None

@@ -233,7 +233,7 @@ def _standard_jpeg_tables() -> list[list[int]]:
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "JPEG", quality=50)
     with Image.open(file) as image:
-        return [list(table) for _, table in sorted(image.quantization.items())]  # type: ignore[attr-defined]
+        return [list(table) for _, table in sorted(image.quantization.items())]
 
 
 _JPEG_TABLES = _standard_jpeg_tables()

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from models.device import full_float32
+
 # Phase congruency: log-Gabor filters, wavelengths 6, 12, 24, 48 pixels at 0, 45, 90, 135 degrees.
 SCALES, ORIENTATIONS = 4, 4
 SHORTEST_WAVELENGTH, SCALE_STEP = 6.0, 2.0
@@ -60,7 +62,8 @@ def describe(pictures: torch.Tensor) -> FsimDescription:
     pictures = F.avg_pool2d(pictures * 255, factor)  # the remainder of a side is dropped
     to_yiq = pictures.new_tensor(_RGB_TO_YIQ)
     y, i, q = torch.einsum("kc,nchw->knhw", to_yiq, pictures)
-    return FsimDescription(phase_congruency(y), _gradient(y), i, q)
+    with full_float32():
+        return FsimDescription(phase_congruency(y), _gradient(y), i, q)
 
 
 def compare(x: FsimDescription, y: FsimDescription, chromatic: bool = True) -> torch.Tensor:

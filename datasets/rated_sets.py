@@ -159,37 +159,6 @@ def shortfall(rated: RatedSet) -> list[str]:
     return sentences
 
 
-def load_pictures(
-    eval_type: str | None, picture: str | None, dataset: str | None, table: str | None, folder: str | None
-) -> RatedSet:
-    """What --eval_type, --test_img_path, --dataset, --scores and --img_dir together name.
-
-    Without an `eval_type` it is a single picture where one is named.
-
-    Raises:
-        RatedSetError: they name nothing or two things, or what they name cannot be used.
-        ImageReadError: the folder is missing or holds no picture.
-    """
-    if eval_type == "zeroshot_single_img" or (eval_type is None and picture):
-        if not picture:
-            raise RatedSetError("Nothing to score: name a picture with --test_img_path.")
-        return RatedSet(picture, (RatedImage(picture, Path(picture)),))
-    if dataset and table:
-        raise RatedSetError("--dataset and --scores exclude each other.")
-    if dataset:
-        if not folder:
-            raise RatedSetError(f"--dataset {dataset} needs its folder: name it with --img_dir.")
-        return load_rated_set(dataset, folder)
-    if table:
-        return load_scores_table(table, folder)
-    if folder:
-        return unrated_folder(folder)
-    raise RatedSetError(
-        "Nothing to score: name a picture with --test_img_path, a folder with --img_dir, a set with "
-        "--dataset and --img_dir, or a table with --scores."
-    )
-
-
 def unrated_folder(folder: str | Path) -> RatedSet:
     """The pictures of a folder, sorted by name, without scores.
 

@@ -32,6 +32,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from atomic_files import atomic_path
 from configs import ConfigError, Synthesis
 from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
 from datasets.distortions import apply, split_kind
@@ -156,9 +157,8 @@ def _settle(output: Path, config: Synthesis) -> None:
                 "choose another --output or the same settings."
             )
         return
-    draft = record.with_suffix(".json.tmp")
-    draft.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-    draft.replace(record)
+    with atomic_path(record) as part:
+        part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 
 
 def _labels(paths: Sequence[Path]) -> dict[Path, str]:

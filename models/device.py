@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import torch
 
@@ -26,8 +27,17 @@ def choose_device(name: str = "auto") -> torch.device:
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether the device has bfloat16 instructions, without which bfloat16 is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and _processor_has_bfloat16()
+
+
+def _processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """By the flags that Linux reports (x86: AVX-512 or AMX, Arm: bf16); elsewhere unknown, so no."""
+    try:
+        flags = set(cpuinfo.read_text().split())
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
@@ -35,6 +45,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if computes_in_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def full_float32() -> contextlib.AbstractContextManager[object]:
+    """The context in which GPUs convolve float32 as float32; their default rounds it to 10 bits."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> contextlib.AbstractContextManager[object]:

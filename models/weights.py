@@ -6,7 +6,6 @@ Nothing is unpickled but tensors.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import safetensors.torch
 import torch
 import torchvision
 
+from atomic_files import atomic_path
 from configs import VERSION
 from models.low_level import LowLevelEncoder
 
@@ -94,12 +94,8 @@ def save_low_level(model: LowLevelEncoder, path: str | Path, metadata: Mapping[s
         key: (value.detach().cpu().to(dtype) if value.is_floating_point() else value.cpu()).contiguous()
         for key, value in model.state_dict().items()
     }
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(safetensors.torch.save(tensors, {**metadata, "version": VERSION}))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with atomic_path(path) as part:
+        part.write_bytes(safetensors.torch.save(tensors, {**metadata, "version": VERSION}))
 
 
 def file_sha256(path: str | Path) -> str:

@@ -20,7 +20,9 @@ TOUR = [command for command in COMMANDS if "tour/" in command]
 def copy(tmp_path_factory):
     """The project as a clone has it, without what runs leave behind."""
     place = tmp_path_factory.mktemp("clone") / "grepq"
-    left = shutil.ignore_patterns(".*", "data", "Results", "__pycache__", "tests", "demo_scores.csv")
+    left = shutil.ignore_patterns(
+        ".*", "data", "tour", "Results", "__pycache__", "tests", "*.tar", "*.pth", "pristine_*", "*.csv"
+    )
     shutil.copytree(ROOT, place, ignore=left)
     return place
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 
 import torch
 
+from atomic_files import atomic_path
+
 # Changes when a checkpoint of before could not be resumed.
-FORMAT = "grepq checkpoint 1"
+FORMAT = "grepq checkpoint 2"
 
 
 class CheckpointError(ValueError):
@@ -26,12 +27,20 @@ def save_checkpoint(
     step: int,
     seconds: float,
     config: dict[str, Any],
+    data: str,
 ) -> None:
     """Write atomically: a power cut leaves the checkpoint of before.
 
     `step` is the number of steps done, which is also the place in the epoch; `seconds` the time
-    they took.
+    they took; `data` a digest of what is trained on.
+
+    Raises:
+        CheckpointError: a weight is not finite; the checkpoint of before stays.
     """
+    for name, tensor in model.state_dict().items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"After step {step - 1} '{name}' holds values that are not finite.")
+    device = next(model.parameters()).device
     content = {
         "format": FORMAT,
         "model": model.state_dict(),
@@ -40,15 +49,12 @@ def save_checkpoint(
         "step": step,
         "seconds": seconds,
         "random_state": torch.get_rng_state(),
-        "cuda_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda_random_state": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "config": config,
+        "data": data,
     }
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with atomic_path(path) as part:
+        torch.save(content, part)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -79,5 +85,6 @@ def restore(
     optimiser.load_state_dict(content["optimiser"])
     schedule.load_state_dict(content["schedule"])
     torch.set_rng_state(content["random_state"])
-    if torch.cuda.is_available() and content["cuda_random_state"]:
-        torch.cuda.set_rng_state_all(content["cuda_random_state"])
+    device = next(model.parameters()).device
+    if device.type == "cuda" and content["cuda_random_state"] is not None:
+        torch.cuda.set_rng_state(content["cuda_random_state"], device)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from training.checkpoint import read_checkpoint, restore, save_checkpoint
+from training.checkpoint import CheckpointError, read_checkpoint, restore, save_checkpoint
 from training.run_folder import RunFolder, checkpoint_of
 
 
@@ -29,6 +29,8 @@ class Task:
     epochs: int
     # The batches from a step on; a step's content follows from its number alone.
     batches: Callable[[int], Iterable[Any]]
+    # Digest of what is trained on, so that a run does not go on with other data.
+    data: str
     # Scalar loss of a batch.
     loss: Callable[[Any], torch.Tensor]
     # The photographs in a batch, for the message when its loss is not finite.
@@ -41,7 +43,7 @@ class Task:
 
 
 class LossError(ArithmeticError):
-    """The loss is not finite; the message says at which step, on which photographs, and what is kept."""
+    """Loss or weights are not finite; the message says at which step, on what, and what is kept."""
 
 
 def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
@@ -53,6 +55,10 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
     first, before = 0, 0.0
     if resume:
         content = read_checkpoint(checkpoint_of(run))
+        if content["data"] != task.data:
+            raise CheckpointError(
+                f"{run}: the sets have changed since its checkpoint, so it cannot go on; start a new run."
+            )
         restore(content, task.model, task.optimiser, task.schedule)
         first, before = content["step"], content["seconds"]
     folder = RunFolder(run, first)
@@ -63,8 +69,14 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
         seconds = before + time.monotonic() - started
         save_checkpoint(
             folder.checkpoint, task.model, task.optimiser, task.schedule, done, seconds,
-            dataclasses.asdict(config),
+            dataclasses.asdict(config), task.data,
         )  # fmt: skip
+
+    def stop(reason: str) -> LossError:
+        return LossError(
+            f"{reason} What is kept in {folder.weights} is of before; start a new run with a lower "
+            "learning_rate or precision=float32."
+        )
 
     task.model.train()
     progress = tqdm(total=total, initial=first, desc=run.name, unit="step", dynamic_ncols=True)
@@ -74,10 +86,7 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
             loss = task.loss(batch)
             value = loss.item()
             if not math.isfinite(value):
-                raise LossError(
-                    f"The loss of step {step} is {value}, on {', '.join(task.names(batch))}. The checkpoint "
-                    f"{folder.checkpoint} is of before; try a lower learning_rate or precision=float32."
-                )
+                raise stop(f"The loss of step {step} is {value}, on {', '.join(task.names(batch))}.")
             task.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             task.optimiser.step()
@@ -94,11 +103,14 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
             progress.update()
             epoch_ends = done % task.steps_per_epoch == 0
             if epoch_ends or now - saved > 60 * task.checkpoint_minutes:
+                # Weights first: a run that is killed between the two makes them again.
+                if epoch_ends and done < total and (epoch + 1) % task.export_epochs == 0:
+                    task.export(folder.weights / f"epoch_{epoch + 1:03d}", done)
                 save(done)
                 saved = time.monotonic()
-            if epoch_ends and done < total and (epoch + 1) % task.export_epochs == 0:
-                task.export(folder.weights / f"epoch_{epoch + 1:03d}", done)
             asked = time.monotonic()
+    except CheckpointError as error:
+        raise stop(str(error)) from None
     finally:
         progress.close()
         folder.close()

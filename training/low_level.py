@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
-from datasets.version_folders import SetError, find_version_folders
+from datasets.version_folders import SetError, VersionFolder, find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.quality_aware import quality_aware_loss
 from models.device import autocast, choose_device, choose_precision
 from models.low_level import LowLevelEncoder
 from models.weights import save_low_level
 from training.loop import Task
-
-# The layout in which convolutions run fastest, on processors and on GPUs with tensor cores.
-CHANNELS_LAST = torch.channels_last
 
 
 def low_level_task(config: LowLevelTraining) -> Task:
@@ -46,8 +45,10 @@ def low_level_task(config: LowLevelTraining) -> Task:
         raise SetError("No set is named; use --set data=DIR (several with commas).")
     photographs = VersionPairs(folders, matrices, config.versions, config.grid, config.piece, config.seed)
 
+    # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
+    torch.backends.cudnn.deterministic = True
     torch.manual_seed(config.seed)
-    model = place_model(LowLevelEncoder(), device, CHANNELS_LAST)
+    model = place_model(LowLevelEncoder(), device, torch.channels_last)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -57,7 +58,8 @@ def low_level_task(config: LowLevelTraining) -> Task:
     )
 
     def batches(first_step: int) -> Iterable[Batch]:
-        workers = config.workers if config.workers >= 0 else min(4, max(1, (os.cpu_count() or 1) // 2))
+        chosen = min(4, max(1, (os.cpu_count() or 1) // 2))
+        workers = chosen if config.workers == -1 else config.workers
         return DataLoader(
             photographs,  # collate turns photographs into a batch
             batch_sampler=PhotographOrder(
@@ -65,11 +67,13 @@ def low_level_task(config: LowLevelTraining) -> Task:
             ),
             num_workers=workers,
             collate_fn=collate,
+            # Its own generator: asking the global one would move the random state that was restored.
+            generator=torch.Generator().manual_seed(config.seed),
             pin_memory=device.type == "cuda",
         )
 
     def loss(batch: Batch) -> torch.Tensor:
-        return low_level_loss(model, batch, config, device, precision, CHANNELS_LAST)
+        return low_level_loss(model, batch, config, device, precision, torch.channels_last)
 
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
@@ -77,13 +81,25 @@ def low_level_task(config: LowLevelTraining) -> Task:
         return path
 
     return Task(
-        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, loss,
-        lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes,
+        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, _digest(folders, matrices),
+        loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes,
     )  # fmt: skip
 
 
+def _digest(folders: Sequence[VersionFolder], matrices: Sequence[np.ndarray]) -> str:
+    """SHA-256 of the names of folders and files and of what FSIM sees in them."""
+    digest = hashlib.sha256()
+    for folder, matrix in zip(folders, matrices, strict=True):
+        digest.update(repr([folder.path.name, *(file.name for file in folder.files)]).encode())
+        digest.update(matrix.tobytes())
+    return digest.hexdigest()
+
+
 def place_model(model: LowLevelEncoder, device: torch.device, layout: torch.memory_format) -> LowLevelEncoder:
-    """The model on the device with its convolutions' weights in `layout`."""
+    """The model on the device with its convolutions' weights in `layout`.
+
+    Channels-last is the one in which processors and GPUs with tensor cores convolve fastest.
+    """
     return model.to(device).to(memory_format=layout)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from atomic_files import atomic_path
 from training.checkpoint import CheckpointError
 
 
@@ -57,7 +58,7 @@ def make_run_folder(results: str | Path, config: dict[str, Any]) -> Path:
     """Make the next free `RunNNNN` below `results` and write the configuration into it."""
     results = Path(results)
     results.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(p.name[3:]) for p in results.glob("Run*") if p.name[3:].isdigit()), default=0)
+    number = 1 + max(_run_numbers(results), default=0)
     while True:
         path = results / f"Run{number:04d}"
         with contextlib.suppress(FileExistsError):  # another run that started at the same moment
@@ -69,11 +70,15 @@ def make_run_folder(results: str | Path, config: dict[str, Any]) -> Path:
 
 
 def last_run(results: str | Path) -> Path:
-    """The newest run below `results` that has a checkpoint; raises `CheckpointError` where none has."""
-    runs = [path for path in sorted(Path(results).glob("Run*")) if checkpoint_of(path).is_file()]
-    if not runs:
-        raise CheckpointError(f"{results}: there is no run with a checkpoint to go on from.")
-    return runs[-1]
+    """The newest run below `results`; raises `CheckpointError` where there is none."""
+    numbers = _run_numbers(Path(results))
+    if not numbers:
+        raise CheckpointError(f"{results}: there is no run to go on with.")
+    return numbers[max(numbers)]
+
+
+def _run_numbers(results: Path) -> dict[int, Path]:
+    return {int(path.name[3:]): path for path in results.glob("Run*") if path.name[3:].isdigit()}
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -110,9 +115,5 @@ def plot_loss(log: Path, picture: Path) -> None:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -48,6 +48,15 @@ def test_flat_pictures(parity):
     assert fsim(flat, structured).item() == pytest.approx(numbers["fsim_flat_vs_structured"].item(), abs=1e-9)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_gpu_gives_the_same_values(parity):
+    versions = torch.from_numpy(inputs.nine_versions(1010, 260, 300)).permute(0, 3, 1, 2).double() / 255
+    expected = parity("fsim")["matrix_large_f64"]
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-6)):
+        matrix = fsim_matrix(versions.to("cuda", dtype)).cpu().numpy()
+        np.testing.assert_allclose(matrix, expected, rtol=0, atol=tolerance)
+
+
 @pytest.mark.parametrize(("name", "arguments"), [("small", (1000, 128, 160)), ("large", (1010, 260, 300))])
 def test_matrix_of_nine_versions(parity, name, arguments):
     versions = torch.from_numpy(inputs.nine_versions(*arguments)).permute(0, 3, 1, 2).double() / 255

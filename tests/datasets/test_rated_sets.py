@@ -11,7 +11,6 @@ from PIL import Image
 
 from datasets.rated_sets import (
     RatedSetError,
-    load_pictures,
     load_rated_set,
     load_scores_table,
     shortfall,
@@ -207,19 +206,3 @@ def test_any_bytes_are_a_table_or_a_sentence(tmp_path_factory, content):
 def test_folder(pictures):
     rated = unrated_folder(pictures)
     assert [(image.name, image.mos) for image in rated.images] == [("a.png", None), ("b.JPG", None)]
-
-
-def test_what_the_arguments_name(pictures, clive):
-    scores = str(table(pictures, "image,mos\na.png,1\n"))
-    assert load_pictures(None, "p.png", None, None, None).images[0].name == "p.png"
-    assert load_pictures("zeroshot", "p.png", None, None, str(pictures)).images[0].name == "a.png"
-    assert load_pictures(None, None, "CLIVE", None, str(clive)).name == "CLIVE"
-    assert load_pictures("zeroshot", None, None, scores, None).name == "scores.csv"
-    for arguments, reason in [
-        (("zeroshot_single_img", None, None, None, None), "--test_img_path"),
-        ((None, None, None, None, None), "Nothing to score"),
-        ((None, None, "CLIVE", None, None), "--img_dir"),
-        ((None, None, "CLIVE", scores, str(clive)), "exclude each other"),
-    ]:
-        with pytest.raises(RatedSetError, match=reason):
-            load_pictures(*arguments)

@@ -11,7 +11,7 @@ from training.loop import LossError, Task, fit
 from training.run_folder import checkpoint_of, last_run, make_run_folder, read_log
 
 
-def tiny_task(bad_step=None, epochs=3):
+def tiny_task(bad_step=None, epochs=3, data="line"):
     """Four steps an epoch of fitting a line; the loss of `bad_step` is not a number."""
     torch.manual_seed(0)
     model = torch.nn.Linear(2, 1)
@@ -29,7 +29,7 @@ def tiny_task(bad_step=None, epochs=3):
         return path
 
     return Task(
-        model, optimiser, schedule, 4, epochs, lambda first: range(first, 4 * epochs), loss,
+        model, optimiser, schedule, 4, epochs, lambda first: range(first, 4 * epochs), data, loss,
         lambda step: [f"photograph {step}"], export, 2, 60.0,
     ), exported  # fmt: skip
 
@@ -53,7 +53,9 @@ def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tm
     fit(whole, LowLevelTraining(), make_run_folder(tmp_path, {}))
     stopped, exported = tiny_task(bad_step=6)
     run = make_run_folder(tmp_path, {})
-    with pytest.raises(LossError, match=r"step 6 is nan, on photograph 6\. .*latest\.pt"):
+    with pytest.raises(
+        LossError, match=r"step 6 is nan, on photograph 6\. What is kept in .*Train is of before"
+    ):
         fit(stopped, LowLevelTraining(), run)
     assert exported == []
     assert read_checkpoint(checkpoint_of(run))["step"] == 4
@@ -63,6 +65,27 @@ def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tm
     for mine, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert [line["step"] for line in read_log(run / "log.jsonl")] == list(range(12))
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path):
+    run = make_run_folder(tmp_path, {})
+    fit(tiny_task()[0], LowLevelTraining(), run)
+    with pytest.raises(CheckpointError, match="the sets have changed"):
+        fit(tiny_task(data="curve")[0], LowLevelTraining(), run, resume=True)
+
+
+def test_weights_that_are_not_finite_replace_nothing(tmp_path):
+    run = make_run_folder(tmp_path, {})
+    task, _ = tiny_task()
+
+    def overflow(*_):
+        if task.schedule.last_epoch == 7:  # the last step of the second epoch
+            task.model.weight.data[0, 0] = float("inf")
+
+    task.optimiser.register_step_post_hook(overflow)
+    with pytest.raises(LossError, match=r"After step 7 'weight' holds values that are not finite"):
+        fit(task, LowLevelTraining(), run)
+    assert read_checkpoint(checkpoint_of(run))["step"] == 4
 
 
 def test_runs_are_numbered_and_never_overwritten(tmp_path):
@@ -75,8 +98,10 @@ def test_runs_are_numbered_and_never_overwritten(tmp_path):
     (tmp_path / "Run0007x").mkdir()
     assert make_run_folder(tmp_path, {}).name == "Run0008"
     assert json.loads((tmp_path / "Run0002" / "config_details.json").read_text()) == {"epochs": 1}
-    with pytest.raises(CheckpointError, match="no run with a checkpoint"):
-        last_run(tmp_path)
+    (tmp_path / "Run10000").mkdir()
+    assert last_run(tmp_path).name == "Run10000"  # by number, not by name
+    with pytest.raises(CheckpointError, match="no run to go on with"):
+        last_run(tmp_path / "Run0001")
 
 
 def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path):
