@@ -71,9 +71,7 @@ def run(run_type: str, preset: str, changes: list[str], resume: str | None) -> i
         print(f"\nInterrupted; {way}", file=sys.stderr)
         return 130
     print(f"Weights: {weights}\nScore with them, DIR being a folder of sharp, undistorted photographs:")
-    print(
-        f"python test_zeroshot.py --img_dir samples --ll_model_weights_path {weights} --pristine_img_dir DIR"
-    )
+    print(f"python test_zeroshot.py --ll_model_weights_path {weights} --pristine_img_dir DIR --img_dir ...")
     return 0
 
 

@@ -68,7 +68,7 @@ def find_pristine(
     else:
         return _pristine_beside(weights, settings)
 
-    kept = working / statistics_file_name(settings)
+    kept = working / statistics_file_name(weights, settings, digest)
     if kept.is_file():
         try:
             earlier = read_statistics(kept)

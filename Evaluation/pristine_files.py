@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,9 +56,10 @@ def patches_file_name(settings: ZeroShot) -> str:
             f"{settings.colorfulness:.2f}.hdf5")  # fmt: skip
 
 
-def statistics_file_name(settings: ZeroShot) -> str:
-    """The name under which statistics are kept in the working directory."""
-    return patches_file_name(settings).replace("patches", "statistics").replace(".hdf5", ".safetensors")
+def statistics_file_name(weights: LowLevelWeights, settings: ZeroShot, patches_sha256: str) -> str:
+    """The name under which statistics are kept in the working directory: a key of all that they depend on."""
+    parts = (weights.sha256, patches_sha256, settings.patch_size, settings.sharpness, settings.colorfulness)
+    return f"pristine_statistics_{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}.safetensors"
 
 
 def statistics_beside(weights: Path) -> Path:
