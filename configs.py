@@ -16,6 +16,9 @@ from typing import Any, Literal, TypeVar
 # Written into weights and tables of scores.
 VERSION = "0.1.0"
 
+# Below this side, in pixels, a picture has no room for the patches that the project looks at.
+SMALLEST_SIDE = 64
+
 Config = TypeVar("Config")
 
 
@@ -64,6 +67,18 @@ class Synthesis:
     # Both lossless. BMP takes twice the space of PNG and is read several times faster, which is
     # what a training step waits for.
     file_format: Literal["bmp", "png"] = "bmp"
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "versions", "crops")
+        _at_least(self, 0, "seed")
+        if not self.kinds or not self.short_sides:
+            raise ConfigError("Fields 'kinds' and 'short_sides' need at least one value each.")
+        for level in self.levels:
+            if not 0 <= level <= 1:
+                raise ConfigError(f"Field 'levels' takes numbers in [0, 1], not {level}.")
+        for name, side in (("crop_size", self.crop_size), *(("short_sides", s) for s in self.short_sides)):
+            if side != 0 and side < SMALLEST_SIDE:
+                raise ConfigError(f"Field '{name}' takes 0 or {SMALLEST_SIDE} and more, not {side}.")
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from atomic_files import atomic_path
-from configs import ConfigError, Synthesis
+from configs import SMALLEST_SIDE, ConfigError, Synthesis
 from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
 from datasets.distortions import apply, split_kind
-
-# Below this side, in pixels, a picture has no room for the patches the project looks at.
-SMALLEST_SIDE = 64
 
 RECORD = "synthesis.json"
 
@@ -67,10 +64,11 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
     """Makes the folders of every photograph directly in the folders `photos` under `output`.
 
     Finished folders are left as they are; photographs that cannot be read are reported in the summary.
-    Raises `ConfigError` on a bad configuration or an `output` made with another one, `ImageReadError` on
+    Raises `ConfigError` on an unknown kind or an `output` made with another one, `ImageReadError` on
     a folder in `photos` without pictures, and `OSError` where `output` cannot be written.
     """
-    check(config)
+    for kind in config.kinds:
+        split_kind(kind)
     if workers < 1:
         raise ConfigError(f"The number of workers is 1 or more, not {workers}.")
     paths = sorted({path.resolve(): path for folder in photos for path in list_images(folder)}.values())
@@ -83,25 +81,6 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
                 setattr(summary, part.name, getattr(summary, part.name) + getattr(done, part.name))
     summary.failures.sort()
     return summary
-
-
-def check(config: Synthesis) -> None:
-    """Raises `ConfigError` on the first field whose value makes no set."""
-    for kind in config.kinds:
-        split_kind(kind)
-    side = f"0 or {SMALLEST_SIDE} and more"
-    for name, value, good, expected in (
-        ("kinds", config.kinds, bool(config.kinds), "at least one kind"),
-        ("levels", config.levels, all(0 <= level <= 1 for level in config.levels), "numbers in [0, 1]"),
-        ("versions", config.versions, config.versions >= 1, "a number of 1 or more"),
-        ("short_sides", config.short_sides, bool(config.short_sides), "at least one side"),
-        ("short_sides", config.short_sides, all(_is_side(s) for s in config.short_sides), side),
-        ("crops", config.crops, config.crops >= 1, "a number of 1 or more"),
-        ("crop_size", config.crop_size, _is_side(config.crop_size), side),
-        ("seed", config.seed, config.seed >= 0, "a number of 0 or more"),
-    ):
-        if not good:
-            raise ConfigError(f"Field '{name}' takes {expected}, not {value}.")
 
 
 def deal(config: Synthesis, rng: np.random.Generator) -> list[tuple[str, float]]:
@@ -128,11 +107,6 @@ def versions(
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
         distorted = apply(kind, picture, level, own)
         yield f"{number:02d}_{kind}_{level:.2f}", np.rint(distorted * 255).astype(np.uint8)
-
-
-def _is_side(side: int) -> bool:
-    """Whether a side in pixels can be asked for; 0 stands for the picture's own."""
-    return side == 0 or side >= SMALLEST_SIDE
 
 
 def _settle(output: Path, config: Synthesis) -> None:

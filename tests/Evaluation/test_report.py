@@ -1,6 +1,6 @@
 """What a result looks like on the terminal."""
 
-from Evaluation.report import ranking_lines
+from Evaluation.report import ranking_lines, write_table
 from Evaluation.zeroshot import ScoreRow
 
 
@@ -23,3 +23,10 @@ def test_a_long_ranking_keeps_both_ends():
     assert lines[0].endswith("29.png")
     assert lines[-1].endswith(" 0.png")
     assert len(ranking_lines(rows(20), 20)) == 21
+
+
+def test_a_name_that_is_not_utf8_keeps_its_bytes(tmp_path):
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    write_table(tmp_path / "t.csv", [ScoreRow(name, 96, 96, 0.25, None, None, None, "ok")], {})
+    assert b"caf\xe9.png,96,96,0.25" in (tmp_path / "t.csv").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

@@ -176,6 +176,19 @@ def test_rows_come_in_order_and_a_broken_file_is_one(parity, branch, folder):
     assert alone.q_low == rows[2].q_low
 
 
+def test_a_picture_that_does_not_fit_in_memory_costs_its_own_row_only(branch, folder, monkeypatch):
+    def read(path):
+        if path.name == "0.png":
+            raise MemoryError
+        return torch.rand(3, 150, 150)
+
+    monkeypatch.setattr("Evaluation.zeroshot.read_image", read)
+    images = [RatedImage(f"{k}.png", folder / f"{k}.png", 1.0) for k in range(2)]
+    rows = list(score_images(images, branch))
+    assert rows[0].status == "does not fit in memory"
+    assert rows[1].scored
+
+
 def test_interrupt_keeps_the_rows(branch, folder, monkeypatch):
     images = [RatedImage(name, folder / name) for name in ("0.png", "1.png", "2.png")]
 

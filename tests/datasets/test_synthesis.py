@@ -20,7 +20,8 @@ from PIL import Image
 from configs import AUTHORS_SYNTHESIS, ConfigError, Synthesis
 from datasets import synthesis
 from datasets.decoder import ImageReadError, decode_pixels
-from datasets.synthesis import check, deal, synthesize
+from datasets.distortions import split_kind
+from datasets.synthesis import deal, synthesize
 
 ROOT = Path(__file__).parents[2]
 SMALL = Synthesis(kinds=("gaussian_blur", "white_noise", "jpeg"), versions=3, crop_size=64)
@@ -219,23 +220,24 @@ def test_other_settings_in_the_same_folder_are_an_error_that_names_the_field(tmp
 
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("kinds", ("jpg",), "no distortion 'jpg': did you mean 'jpeg'"),
-    ("kinds", (), "'kinds' takes at least one"),
+    ("kinds", (), "'kinds' and 'short_sides' need at least one"),
     ("levels", (0.5, 1.5), "'levels' takes numbers in"),
-    ("versions", 0, "'versions' takes a number of 1"),
+    ("versions", 0, "'versions' must be at least 1, not 0"),
     ("short_sides", (0, 32), "'short_sides' takes 0 or 64"),
-    ("short_sides", (), "'short_sides' takes at least"),
-    ("crops", 0, "'crops' takes"),
+    ("short_sides", (), "'short_sides' need at least one"),
+    ("crops", 0, "'crops' must be at least 1"),
     ("crop_size", 63, "'crop_size' takes 0 or 64"),
-    ("seed", -1, "'seed' takes"),
+    ("seed", -1, "'seed' must be at least 0"),
 ])  # fmt: skip
-def test_configurations_that_make_no_set(field, value, message):
+def test_configurations_that_make_no_set(tmp_path, field, value, message):
     with pytest.raises(ConfigError, match=message):
-        check(dataclasses.replace(Synthesis(), **{field: value}))
+        synthesize([tmp_path], tmp_path / "out", dataclasses.replace(Synthesis(), **{field: value}), 1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_presets_are_good_and_workers_are_checked(tmp_path):
-    check(Synthesis())
-    check(AUTHORS_SYNTHESIS)
+    for kind in (*Synthesis().kinds, *AUTHORS_SYNTHESIS.kinds):
+        assert split_kind(kind)
     with pytest.raises(ConfigError, match="workers is 1 or more, not 0"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 0)
     with pytest.raises(ImageReadError, match="holds no picture"):
