@@ -21,7 +21,16 @@ def copy(tmp_path_factory):
     """The project as a clone has it, without what runs leave behind."""
     place = tmp_path_factory.mktemp("clone") / "grepq"
     left = shutil.ignore_patterns(
-        ".*", "data", "tour", "Results", "__pycache__", "tests", "*.tar", "*.pth", "pristine_*", "*.csv"
+        ".*",
+        "data",
+        "tour",
+        "Results",
+        "__pycache__",
+        "tests",
+        "*.tar",
+        "*.pth",
+        "pristine_patches_*",
+        "*.csv",
     )
     shutil.copytree(ROOT, place, ignore=left)
     return place

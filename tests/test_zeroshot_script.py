@@ -148,6 +148,8 @@ def test_interrupt_keeps_what_is_done(place, tmp_path):
     process = subprocess.Popen(
         command(place, "--img_dir", ".", "--pristine_img_dir", place / "pristine", "--output", "rows.csv"),
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        # A suite in the background may ignore Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     seen = b""
     while b"| 2/150" not in seen and b"| 3/150" not in seen and (byte := process.stderr.read(1)):

@@ -278,6 +278,11 @@ def test_script_answers_bad_arguments_in_one_sentence(tmp_path, arguments, messa
     assert not (tmp_path / "out").exists()
 
 
+def heeding_ctrl_c():
+    """A suite that runs in the background may have been told to ignore it, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends an interrupt as a POSIX terminal does")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_interrupted_script_goes_on_where_it_stopped(tmp_path, workers):
@@ -290,6 +295,7 @@ def test_interrupted_script_goes_on_where_it_stopped(tmp_path, workers):
     process = subprocess.Popen(
         [sys.executable, "synthesize_distortions.py", *map(str, arguments)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=heeding_ctrl_c,
     )  # fmt: skip
     while process.poll() is None and not list(output.glob("*_c0")):
         time.sleep(0.002)
