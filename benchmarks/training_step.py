@@ -1,4 +1,8 @@
-"""One step of 8 photographs x 9 versions x 2 views: as train.py runs it against eager float32 NCHW."""
+"""One step of 8 photographs x 9 versions x 2 views: as train.py runs it against eager float32 NCHW.
+
+Both are nearly all convolution, so the ratio cannot go far beyond that of the processor's matrix products,
+which is printed beside it.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +38,18 @@ def make_step(side: int, precision: torch.dtype, layout: torch.memory_format):
     return step
 
 
+def matrix_product_rate(precision: torch.dtype) -> float:
+    """Billions of floating-point operations a second in a product of two 4096 x 4096 matrices."""
+    left, right = (torch.randn(4096, 4096).to(precision) for _ in range(2))
+    return 2 * 4096**3 / seconds(lambda: left @ right, 3) / 1e9
+
+
 def main() -> None:
-    """Print both times and their ratio for both forms of fragments."""
+    """Print both times and their ratio for both forms of fragments, and what bounds it."""
     precision = choose_precision("auto", choose_device("auto"))
     print(f"A training step of 8 x 9 x 2 pictures ({machine()}; auto precision is {precision})")
+    rates = [matrix_product_rate(kind) for kind in (torch.float32, precision)]
+    print(f"matrix product: float32 {rates[0]:4.0f}, auto {rates[1]:4.0f} GFLOPS, {rates[1] / rates[0]:4.1f} x")
     for name, side, repeats in (("1 x 1 of 96", 96, 5), ("7 x 7 of 32", 224, 2)):
         ours = seconds(make_step(side, precision, torch.channels_last), repeats)
         eager = seconds(make_step(side, torch.float32, torch.contiguous_format), repeats)
