@@ -13,7 +13,8 @@ from command_line import CommandLine
 from configs import ZeroShot
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import statistics_beside, write_statistics
-from models.weights import DEFAULT_LOW_LEVEL, load_low_level, save_low_level
+from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
+from models.weight_files import save_tensors
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
             # The statistics are of the rounded weights, under their checksum; both take their
             # places only when both are there.
             rounded = Path(folder) / args.output.name
-            save_low_level(trained.model, rounded, trained.metadata, torch.float16)
+            save_tensors(trained.model, rounded, trained.metadata, torch.float16)
             weights = load_low_level(rounded)
             pristine = pristine_of_folder(weights, ZeroShot(), args.pristine_img_dir, None, say)
             write_statistics(statistics_beside(rounded), pristine)

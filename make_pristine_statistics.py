@@ -12,7 +12,7 @@ from configs import ZeroShot
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import patches_file_name, statistics_beside, write_statistics
 from models.device import choose_device
-from models.weights import load_low_level
+from models.low_level_weights import load_low_level
 
 
 def main() -> int:

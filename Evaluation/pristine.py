@@ -31,7 +31,8 @@ from Evaluation.pristine_files import (
     write_statistics,
     writing_patches,
 )
-from models.weights import DEFAULT_LOW_LEVEL, LowLevelWeights, file_sha256
+from models.low_level_weights import DEFAULT_LOW_LEVEL, LowLevelWeights
+from models.weight_files import file_sha256
 
 Say = Callable[[str], None]
 _HINT = "Name a folder of sharp, undistorted photographs with --pristine_img_dir."

@@ -18,7 +18,7 @@ from atomic_files import atomic_path
 from configs import ZeroShot
 from Evaluation.distance import FeatureStatistics
 from models.low_level import FEATURES
-from models.weights import LowLevelWeights
+from models.low_level_weights import LowLevelWeights
 
 FORMAT = "GRepQ pristine statistics 1"
 

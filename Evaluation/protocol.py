@@ -18,7 +18,7 @@ from Evaluation.metrics import Metric, agreement
 from Evaluation.pristine import Pristine, Say, find_pristine
 from Evaluation.zeroshot import LowLevelBranch, ScoreRow
 from models.device import choose_device, choose_precision
-from models.weights import LowLevelWeights, find_low_level, load_low_level
+from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
 
 
 class ProtocolError(ValueError):

@@ -49,7 +49,9 @@ def main() -> None:
     precision = choose_precision("auto", choose_device("auto"))
     print(f"A training step of 8 x 9 x 2 pictures ({machine()}; auto precision is {precision})")
     rates = [matrix_product_rate(kind) for kind in (torch.float32, precision)]
-    print(f"matrix product: float32 {rates[0]:4.0f}, auto {rates[1]:4.0f} GFLOPS, {rates[1] / rates[0]:4.1f} x")
+    print(
+        f"matrix product: float32 {rates[0]:4.0f}, auto {rates[1]:4.0f} GFLOPS, {rates[1] / rates[0]:4.1f} x"
+    )
     for name, side, repeats in (("1 x 1 of 96", 96, 5), ("7 x 7 of 32", 224, 2)):
         ours = seconds(make_step(side, precision, torch.channels_last), repeats)
         eager = seconds(make_step(side, torch.float32, torch.contiguous_format), repeats)

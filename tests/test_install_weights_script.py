@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from Evaluation.pristine_files import read_statistics
 from models.low_level import LowLevelEncoder
-from models.weights import file_sha256, save_low_level
+from models.weight_files import file_sha256, save_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,7 +24,7 @@ def install(*arguments):
 
 @pytest.fixture
 def trained(tmp_path):
-    save_low_level(LowLevelEncoder(), tmp_path / "final.safetensors", {"steps": "3"})
+    save_tensors(LowLevelEncoder(), tmp_path / "final.safetensors", {"steps": "3"})
     return tmp_path / "final.safetensors"
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from models.weights import load_low_level
+from models.low_level_weights import load_low_level
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["photographs=2", "versions=3", "grid=1", "piece=32", "epochs=4", "precision=float32", "device=cpu"]

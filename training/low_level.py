@@ -21,7 +21,7 @@ from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.quality_aware import quality_aware_loss
 from models.device import autocast, choose_device, choose_precision
 from models.low_level import LowLevelEncoder
-from models.weights import save_low_level
+from models.weight_files import save_tensors
 from training.loop import Task
 
 
@@ -77,7 +77,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
 
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
-        save_low_level(model, path, {"steps": str(steps), "configuration": json.dumps(asdict(config))})
+        save_tensors(model, path, {"steps": str(steps), "configuration": json.dumps(asdict(config))})
         return path
 
     return Task(

@@ -22,7 +22,8 @@ from Evaluation.pristine_files import (
     writing_patches,
 )
 from models.low_level import LowLevelEncoder
-from models.weights import LowLevelWeights, from_authors, load_low_level, save_low_level
+from models.low_level_weights import LowLevelWeights, from_authors, load_low_level
+from models.weight_files import save_tensors
 
 SETTINGS = ZeroShot()
 HDF5 = "pristine_patches_096_0.75_0.80.hdf5"
@@ -34,7 +35,7 @@ def weights(tmp_path_factory):
     model = LowLevelEncoder()
     model.load_state_dict(from_authors(synthetic_weights.low_level_state_dict(0), "synthetic"))
     path = tmp_path_factory.mktemp("weights") / "low.safetensors"
-    save_low_level(model, path, {})
+    save_tensors(model, path, {})
     return load_low_level(path)
 
 
@@ -277,7 +278,7 @@ def test_statistics_that_cannot_be_kept_are_used_all_the_same(
 
 
 def test_statistics_file_of_another_kind(tmp_path):
-    save_low_level(LowLevelEncoder(), tmp_path / "s.safetensors", {})
+    save_tensors(LowLevelEncoder(), tmp_path / "s.safetensors", {})
     with pytest.raises(PristineError, match="is not a file of format"):
         read_statistics(tmp_path / "s.safetensors")
 

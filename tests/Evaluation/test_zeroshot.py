@@ -25,7 +25,7 @@ from Evaluation.zeroshot import (
     score_picture,
 )
 from models.low_level import LowLevelEncoder
-from models.weights import from_authors
+from models.low_level_weights import from_authors
 
 ANY = RatedImage("any", Path("any"))
 

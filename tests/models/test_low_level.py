@@ -6,7 +6,7 @@ import synthetic_weights
 import torch
 
 from models.low_level import LowLevelEncoder
-from models.weights import from_authors
+from models.low_level_weights import from_authors
 
 
 def encoder():

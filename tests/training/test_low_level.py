@@ -9,7 +9,7 @@ from configs import LowLevelTraining
 from datasets.version_pairs import Batch
 from losses.quality_aware import quality_aware_loss
 from models.low_level import LowLevelEncoder
-from models.weights import from_authors, to_authors
+from models.low_level_weights import from_authors, to_authors
 from training.low_level import low_level_loss
 
 

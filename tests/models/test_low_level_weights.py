@@ -7,14 +7,8 @@ import synthetic_weights
 import torch
 
 from models.low_level import LowLevelEncoder
-from models.weights import (
-    WeightsError,
-    file_sha256,
-    find_low_level,
-    load_low_level,
-    save_low_level,
-    to_authors,
-)
+from models.low_level_weights import find_low_level, load_low_level, to_authors
+from models.weight_files import WeightsError, file_sha256, save_tensors
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ def test_authors_file(tmp_path, authors):
 
 def test_safetensors_round_trip(tmp_path):
     model = LowLevelEncoder()
-    save_low_level(model, tmp_path / "w.safetensors", {"note": "a test"})
+    save_tensors(model, tmp_path / "w.safetensors", {"note": "a test"})
     loaded = load_low_level(tmp_path / "w.safetensors")
     assert loaded.metadata["note"] == "a test"
     for key, value in model.state_dict().items():
@@ -51,7 +45,7 @@ def test_safetensors_round_trip(tmp_path):
 
 def test_half_precision_file_is_computed_in_float32(tmp_path):
     model = LowLevelEncoder()
-    save_low_level(model, tmp_path / "half.safetensors", {}, torch.float16)
+    save_tensors(model, tmp_path / "half.safetensors", {}, torch.float16)
     loaded = load_low_level(tmp_path / "half.safetensors").model.state_dict()
     for key, value in model.state_dict().items():
         assert loaded[key].dtype == value.dtype
@@ -99,7 +93,7 @@ def test_truncated_file(tmp_path, suffix, keep):
     if suffix == ".tar":
         tar(path, to_authors(LowLevelEncoder().state_dict()))
     else:
-        save_low_level(LowLevelEncoder(), path, {})
+        save_tensors(LowLevelEncoder(), path, {})
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(WeightsError, match=f"w{suffix}: not a readable"):
         load_low_level(path)
@@ -150,8 +144,8 @@ def test_code_in_a_pickle_is_refused(tmp_path, by_torch):
 
 
 def test_authors_file_goes_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("models.weights.AUTHORS_LOW_LEVEL", tmp_path / "a.tar")
-    monkeypatch.setattr("models.weights.DEFAULT_LOW_LEVEL", tmp_path / "b.safetensors")
+    monkeypatch.setattr("models.low_level_weights.AUTHORS_LOW_LEVEL", tmp_path / "a.tar")
+    monkeypatch.setattr("models.low_level_weights.DEFAULT_LOW_LEVEL", tmp_path / "b.safetensors")
     with pytest.raises(WeightsError, match="default low-level weights are missing"):
         find_low_level()
     (tmp_path / "b.safetensors").touch()
