@@ -58,7 +58,7 @@ def fetch_authors_files(places: Sequence[Path], say: Callable[[str], object]) ->
         lines = [f"  {place.name} -> {place}" for place in missing]
         reason = reason or "a file is not in the folder or did not come whole"
         raise DownloadError(
-            "\n".join([f"{reason}; fetch by hand from {AUTHORS_FOLDER} and copy", *lines]),
+            "\n".join([f"{reason}; run it again or fetch by hand from {AUTHORS_FOLDER} and copy", *lines])
         )
 
 
@@ -67,7 +67,7 @@ def _fetch_folder(folder: str) -> str:
     try:
         import gdown
     except ImportError:
-        return "gdown, which reads Google Drive, is not installed: pip install gdown and run it again"
+        return "gdown, which reads Google Drive, is not installed (pip install gdown)"
     try:
         with redirect_stdout(sys.stderr):  # it reports each step; only results belong on standard output
             came = gdown.download_folder(AUTHORS_FOLDER, output=folder, quiet=False)

@@ -118,7 +118,7 @@ def broken(error):
 def test_a_failing_gdown_is_a_sentence(places, gdown, error):
     gdown(broken(error))
     reason = "Too many users" if "users" in str(error) else str(error) or "OSError"
-    assert fail(places, places).startswith(f"gdown failed ({reason}); fetch by hand from")
+    assert fail(places, places).startswith(f"gdown failed ({reason}); run it again or fetch by hand from")
 
 
 def test_what_came_before_a_failure_is_used(places, gdown, tmp_path):
