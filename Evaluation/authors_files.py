@@ -16,15 +16,16 @@ from atomic_files import atomic_path
 from configs import ZeroShot
 from Evaluation.pristine_files import patches_file_name
 from models.download import DownloadError
-from models.weights import AUTHORS_LOW_LEVEL, file_sha256
+from models.high_level_weights import AUTHORS_HIGH_LEVEL
+from models.low_level_weights import AUTHORS_LOW_LEVEL
+from models.weight_files import file_sha256
 
 AUTHORS_FOLDER = "https://drive.google.com/drive/folders/1wLpdN6TNezur_0_NF7XgmBMyWcSxH5eX"
 
 
 def authors_places() -> tuple[Path, ...]:
     """Where the authors' three files belong, under the names that they have in the authors' folder."""
-    high_level = AUTHORS_LOW_LEVEL.with_name("high_level_model_weights.pth")
-    return AUTHORS_LOW_LEVEL, high_level, Path.cwd() / patches_file_name(ZeroShot())
+    return AUTHORS_LOW_LEVEL, AUTHORS_HIGH_LEVEL, Path.cwd() / patches_file_name(ZeroShot())
 
 
 def fetch_authors_files(places: Sequence[Path], say: Callable[[str], object]) -> None:

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from models.clip_package import clip_cache_path, clip_source
-from models.weights import file_sha256
+from models.weight_files import file_sha256
 
 _BLOCK = 1 << 16  # bytes; small enough for the bar to move on a slow line
 _SILENCE = 60  # seconds without a byte after which a connection counts as cut

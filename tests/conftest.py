@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+
+from models.clip_package import import_clip
 
 PARITY = Path(__file__).parent / "parity"
 # The generators are plain modules in the folder of the numbers that they made.
 sys.path.insert(0, str(PARITY))
+import synthetic_weights  # noqa: E402 (after its folder is known)
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +27,36 @@ def parity():
         return opened[part]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory):
+    """CLIP's RN50 with parity's synthetic weights, of which float16 loses nothing."""
+    path = tmp_path_factory.mktemp("clip") / "RN50.safetensors"
+    import_clip()  # quietly; the generator imports it again
+    state = synthetic_weights.clip_rn50_state_dict(0)
+    save_file(
+        {key: value.half() if value.is_floating_point() else value for key, value in state.items()}, path
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_clip_file(tmp_path_factory):
+    """A CLIP ResNet of the smallest sizes that the package can build: 64 features, a grid of 2 x 2."""
+    path = tmp_path_factory.mktemp("clip") / "tiny.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = import_clip().model.CLIP(64, 64, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_clip_of_this_machine(monkeypatch, tmp_path_factory):
+    """CLIP's weights are where a test puts them, not where this machine has some."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+    monkeypatch.delenv("GREPQ_CLIP_WEIGHTS", raising=False)
 
 
 @pytest.fixture(autouse=True)

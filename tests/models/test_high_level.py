@@ -1,0 +1,71 @@
+"""CLIP's encoder at any size, text features and quality against the authors' numbers (parity part 11)."""
+
+import numpy as np
+import pytest
+import synthetic_inputs as inputs
+import torch
+
+from models.clip_package import import_clip
+from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
+from models.high_level_weights import load_clip, load_high_level
+
+PROMPTS = ("A good photo.", "A bad photo.")
+SIZES = {"224x224": 0, "192x320": 1, "500x375": 2, "64x96": 3}
+
+
+@pytest.fixture(scope="module")
+def weights(clip_file):
+    return load_high_level(clip_file, None, PROMPTS, "none")
+
+
+def picture(array):
+    return torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.mark.parametrize("name", SIZES)
+@torch.inference_mode()
+def test_features_of_any_size(parity, weights, name):
+    clip, k = parity("clip"), SIZES[name]
+    array = inputs.to_uint8(inputs.structured(1100 + k, *map(int, name.split("x"))))
+    assert inputs.crc(array) == clip[f"clip_input_{name}_crc32"]
+    np.testing.assert_allclose(weights.encoder(picture(array)), clip[f"clip_nopos_{name}"], atol=2e-4)
+
+
+@torch.inference_mode()
+def test_with_positions_it_is_stock_clip(parity, clip_file):
+    model = load_clip(clip_file)
+    pictures = picture(inputs.to_uint8(inputs.structured(1100, 224, 224)))
+    stock = model.encode_image((pictures - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / HighLevelEncoder(
+        model.visual, "interpolate").std)  # fmt: skip
+    np.testing.assert_allclose(stock, parity("clip")["clip_stock_224x224"], atol=2e-4)
+
+
+@torch.inference_mode()
+def test_text_features(parity, weights):
+    clip = parity("clip")
+    np.testing.assert_array_equal(import_clip().tokenize(list(PROMPTS)), clip["clip_tokens"])
+    np.testing.assert_allclose(weights.text[0], clip["clip_text_features"], atol=2e-4)
+
+
+@torch.inference_mode()
+def test_quality(parity, weights):
+    clip = parity("clip")
+    features = torch.cat([weights.encoder(picture(inputs.image_under_test(k))) for k in range(3)])
+    np.testing.assert_allclose(features, clip["test_clip_features"], atol=2e-4)
+    np.testing.assert_allclose(antonym_quality(features, weights.text), clip["qhigh"], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_smallest_pictures_in_portrait_and_landscape(weights):
+    for height, width in ((32, 32), (32, 100), (100, 32)):
+        features = weights.encoder(torch.rand(2, 3, height, width))
+        assert features.shape == (2, 1024) and features.isfinite().all()
+
+
+@torch.inference_mode()
+def test_a_grey_of_clips_mean_colour_enters_as_zeros(weights):
+    seen = []
+    handle = weights.encoder.visual.conv1.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    weights.encoder(torch.tensor(CLIP_MEAN).view(1, 3, 1, 1).expand(1, 3, 32, 32))
+    handle.remove()
+    assert seen[0].abs().max() == 0
