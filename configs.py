@@ -155,6 +155,12 @@ class ZeroShot:
     enlarged_short_side: float = 1.5
     # Patches that go through the encoder at once; bounds the memory a picture takes.
     chunk: int = 256
+    # What the high-level branch compares a picture with: a good and a bad prompt. More pairs (good, bad,
+    # good, bad ...) are an ensemble, whose Q_high is the mean over the pairs.
+    prompts: tuple[str, ...] = ("A good photo.", "A bad photo.")
+    # Positional embedding of CLIP's attention pool: "none", or "interpolate" from its 7 x 7 grid to the
+    # picture's. Authors: none at test, by a line that users comment out of the installed package.
+    positions: Literal["none", "interpolate"] = "none"
 
     def __post_init__(self) -> None:
         if self.patch_size < 32:
@@ -162,6 +168,8 @@ class ZeroShot:
         for name in ("sharpness", "colorfulness"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; a share in [0, 1) is expected.")
+        if not self.prompts or len(self.prompts) % 2:
+            raise ConfigError(f"prompts come in pairs, a good and a bad one; there are {len(self.prompts)}.")
 
 
 AUTHORS_SYNTHESIS = Synthesis(

@@ -10,7 +10,8 @@ from pathlib import Path
 from command_line import CommandLine
 from configs import ZeroShot
 from datasets.rated_sets import RATED_SETS, shortfall
-from Evaluation.protocol import choose_branch, load_pictures, prepare
+from Evaluation.encoders import add_encoder_arguments
+from Evaluation.protocol import load_pictures, prepare
 from Evaluation.report import check_output, collect, publish
 
 
@@ -23,9 +24,6 @@ def parse() -> argparse.Namespace:
     add("--dataset", help=f"rated set in its native layout under --img_dir: {', '.join(RATED_SETS)}")
     add("--scores", help="CSV with the columns image and mos, instead of --dataset")
     add("--img_dir", help="folder of the set, or of the table's pictures; alone, its pictures are scored")
-    add("--branch", choices=("low", "high", "both", "available"), default="available", help="which scores")
-    add("--ll_model_weights_path", help="low-level weights, ours or the authors' .tar; default: shipped")
-    add("--hl_model_weights_path", help="not used: the high-level branch is not part of this version")
     add(
         "--pristine_img_dir",
         help="sharp, undistorted photographs; default: patches here, or shipped statistics",
@@ -35,8 +33,11 @@ def parse() -> argparse.Namespace:
     add(
         "--colorfulness_param", type=float, default=ZeroShot.colorfulness, help="share of colour, %(default)s"
     )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
-    add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the test features")
+    add("--prompts", nargs="+", default=ZeroShot.prompts, metavar="PROMPT",
+        help="good bad [good bad ...]: the mean over the pairs; default: %(default)s")  # fmt: skip
+    add("--positions", choices=("none", "interpolate"), default=ZeroShot.positions,
+        help="positional embedding of CLIP's attention pool, %(default)s")  # fmt: skip
+    add_encoder_arguments(parser)
     add("--output", type=Path, help="table of scores, .csv or .json; default: printed")
     return parser.parse_args()
 
@@ -47,14 +48,15 @@ def main() -> int:
     say = partial(print, file=sys.stderr)
     try:
         check_output(args.output)
-        say(choose_branch(args.branch, args.hl_model_weights_path))
-        settings = ZeroShot(args.patch_size, args.sharpness_param, args.colorfulness_param)
+        settings = ZeroShot(
+            args.patch_size, args.sharpness_param, args.colorfulness_param,
+            prompts=tuple(args.prompts), positions=args.positions,
+        )  # fmt: skip
         rated = load_pictures(args.eval_type, args.test_img_path, args.dataset, args.scores, args.img_dir)
         for sentence in shortfall(rated):
             say(sentence)
-        weights, pristine = args.ll_model_weights_path, args.pristine_img_dir
-        protocol = prepare(args.device, weights, settings, pristine, args.precision, say)
-        rows, complete = collect(rated.images, protocol.branch)
+        protocol = prepare(args, settings, say)
+        rows, complete = collect(rated.images, protocol.low, protocol.high)
         return publish(rated, rows, complete, protocol, args.output, say)
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from configs import ZeroShot
 from datasets.decoder import ImageReadError, list_images, read_image
 from Evaluation.distance import FeatureStatistics, statistics
+from Evaluation.encoders import Say
 from Evaluation.patches import extract_patches, patch_features, select_pristine
 from Evaluation.pristine_files import (
     Pristine,
@@ -34,7 +35,6 @@ from Evaluation.pristine_files import (
 from models.low_level_weights import DEFAULT_LOW_LEVEL, LowLevelWeights
 from models.weight_files import file_sha256
 
-Say = Callable[[str], None]
 _HINT = "Name a folder of sharp, undistorted photographs with --pristine_img_dir."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,10 @@ from datasets.rated_sets import (
     load_scores_table,
     unrated_folder,
 )
+from Evaluation.encoders import Encoders, Say, load_encoders
 from Evaluation.metrics import Metric, agreement
-from Evaluation.pristine import Pristine, Say, find_pristine
-from Evaluation.zeroshot import LowLevelBranch, ScoreRow
-from models.device import choose_device, choose_precision
-from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
+from Evaluation.pristine import Pristine, find_pristine
+from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow
 
 
 class ProtocolError(ValueError):
@@ -27,24 +27,35 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class Protocol:
-    """The low-level branch, ready to score, with the files that it was made from."""
+    """The branches that score, with the files that they were made from."""
 
-    branch: LowLevelBranch
-    weights: LowLevelWeights
-    pristine: Pristine
-    device: str
-    precision: str
+    low: LowLevelBranch | None
+    high: HighLevelBranch | None
+    settings: ZeroShot
+    encoders: Encoders
+    pristine: Pristine | None
+
+    @property
+    def score_name(self) -> str:
+        """The score by which pictures are compared: Q, the sum, where both branches are in use."""
+        return "Q_high" if self.low is None else "Q_low" if self.high is None else "Q"
 
     def line(self, rated: RatedSet, scored: int) -> str:
-        """Set, number of pictures, weights, pristine statistics, patch size and precision in one line."""
-        total = rated.expected or len(rated.images)
-        patches = self.pristine.statistics.count
-        return (
-            f"Protocol: {rated.name}, {scored} of {total} images; low-level branch; "
-            f"weights {self.weights.path.name} (sha256 {self.weights.sha256[:12]}); "
-            f"pristine {self.pristine.source}, {patches} patches; "
-            f"patch size {self.branch.settings.patch_size}; {self.precision} on {self.device}."
-        )
+        """Set, number of pictures, weights, pristine statistics, prompts and precision in one line."""
+        parts = [
+            f"Protocol: {rated.name}, {scored} of {rated.expected or len(rated.images)} images",
+            self.encoders.line(),
+        ]
+        if self.pristine is not None:
+            parts.append(
+                f"pristine {self.pristine.source}, {self.pristine.statistics.count} patches; "
+                f"patch size {self.settings.patch_size}"
+            )
+        if self.high is not None:
+            prompts = ", ".join(f'"{prompt}"' for prompt in self.settings.prompts)
+            parts.append(f"prompts {prompts}; positional embedding {self.settings.positions}")
+        precision = str(self.encoders.precision).removeprefix("torch.")
+        return "; ".join([*parts, f"{precision} on {self.encoders.device}."])
 
 
 def load_pictures(
@@ -84,45 +95,26 @@ def load_pictures(
     )
 
 
-def choose_branch(name: str, high_level_weights: str | None = None) -> str:
-    """A sentence that names the branch used for --branch `name`, and high-level weights that are not used.
-
-    Raises:
-        ProtocolError: the branch is not part of this version.
-    """
-    if name in ("high", "both"):
-        raise ProtocolError(
-            f"--branch {name}: the high-level branch is not part of this version; use --branch low."
-        )
-    why = "as asked" if name == "low" else "the high-level branch is not part of this version"
-    unused = "" if high_level_weights is None else f" {high_level_weights} is not used."
-    return f"Branch: low-level ({why}).{unused}"
-
-
-def prepare(
-    device: str, weights_path: str | None, settings: ZeroShot, pristine_folder: str | None, precision: str,
-    say: Say,
-) -> Protocol:  # fmt: skip
-    """Weights on their device, and the pristine statistics that go with them.
+def prepare(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Protocol:
+    """Encoders on their device, the pristine statistics that go with them, and the prompts' features.
 
     Args:
-        device: for `choose_device`.
-        weights_path: None takes the file that `find_low_level` finds.
+        args: of `add_encoder_arguments`, and `pristine_img_dir`: photographs or None (`find_pristine`).
         settings: of the score.
-        pristine_folder: photographs, or None (`find_pristine`).
-        precision: "float32" or "bfloat16" of the test pictures' features.
         say: receives what the user should know.
 
     Raises:
         ValueError: device, weights or statistics cannot be used; the message says what to do.
     """
-    place = choose_device(device)
-    weights = load_low_level(find_low_level() if weights_path is None else weights_path)
-    weights.model.to(place)
-    folder = None if pristine_folder is None else Path(pristine_folder)
-    pristine = find_pristine(weights, settings, folder, Path.cwd(), say)
-    branch = LowLevelBranch(weights.model, pristine.statistics, settings, choose_precision(precision, place))
-    return Protocol(branch, weights, pristine, str(place), precision)
+    encoders = load_encoders(args, settings, say)
+    low = high = pristine = None
+    if encoders.low is not None:
+        folder = None if args.pristine_img_dir is None else Path(args.pristine_img_dir)
+        pristine = find_pristine(encoders.low, settings, folder, Path.cwd(), say)
+        low = LowLevelBranch(encoders.low.model, pristine.statistics, settings, encoders.precision)
+    if encoders.high is not None:
+        high = HighLevelBranch(encoders.high.encoder, encoders.high.text, encoders.precision)
+    return Protocol(low, high, settings, encoders, pristine)
 
 
 def agreement_of_rows(rows: Sequence[ScoreRow]) -> tuple[Metric, ...]:

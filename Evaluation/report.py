@@ -16,9 +16,10 @@ from tqdm import tqdm
 from atomic_files import atomic_path
 from configs import VERSION
 from datasets.rated_sets import RatedImage, RatedSet
+from Evaluation.encoders import Say
 from Evaluation.metrics import Metric
-from Evaluation.protocol import Protocol, Say, agreement_of_rows
-from Evaluation.zeroshot import LowLevelBranch, ScoreRow, score_images
+from Evaluation.protocol import Protocol, agreement_of_rows
+from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow, score_images
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
 TITLES = {
@@ -51,17 +52,14 @@ def check_output(path: Path | None) -> None:
         raise ReportError(f"{path}: cannot be written.")
 
 
-def collect(images: Sequence[RatedImage], branch: LowLevelBranch) -> tuple[list[ScoreRow], bool]:
+def collect(
+    images: Sequence[RatedImage], low: LowLevelBranch | None = None, high: HighLevelBranch | None = None
+) -> tuple[list[ScoreRow], bool]:
     """The rows of all images, and whether all came: Ctrl-C ends the scoring and keeps what is done."""
     done: list[ScoreRow] = []
+    rows = score_images(images, low, high)
     try:
-        for row in tqdm(
-            score_images(images, branch),
-            total=len(images),
-            desc="Scoring",
-            unit="image",
-            disable=len(images) == 1,
-        ):
+        for row in tqdm(rows, total=len(images), desc="Scoring", unit="image", disable=len(images) == 1):
             done.append(row)  # noqa: PERF402 (an interrupted list() would lose the rows)
     except KeyboardInterrupt:
         return done, False
@@ -90,13 +88,13 @@ def publish(
     rated_rows = any(row.mos is not None for row in rows)
     if output is None and rated_rows:
         print(table_text(rows))
-    summary = {
+    summary: dict[str, Any] = {
         "version": VERSION,
         "complete": complete,
         "protocol": line,
-        "weights_sha256": protocol.weights.sha256,
-        "pristine_sha256": protocol.pristine.patches_sha256,
-        "settings": dataclasses.asdict(protocol.branch.settings),
+        **protocol.encoders.checksums(),
+        "pristine_sha256": None if protocol.pristine is None else protocol.pristine.patches_sha256,
+        "settings": dataclasses.asdict(protocol.settings),
         "metrics": [],
     }
     if output is not None:
@@ -106,10 +104,10 @@ def publish(
         _save(output, rows, {**summary, "metrics": [dataclasses.asdict(metric) for metric in metrics]})
     if len(rated.images) > 1 and not rated_rows:
         print(*ranking_lines(rows, MOST_RANKED if output else len(rows)), sep="\n")
-    if len(rated.images) == 1 and rows and rows[0].q_low is not None:
-        print(f"Q_low = {rows[0].q_low:.6f}  (range (0, 0.5], higher is better; {rows[0].status})")
+    if len(rated.images) == 1 and rows:
+        print(*score_lines(rows[0]), sep="\n")
     if metrics:
-        print(f"{scored} images, agreement of Q_low with opinion and 95 % interval:")
+        print(f"{scored} images, agreement of {protocol.score_name} with opinion and 95 % interval:")
         print(*metric_lines(metrics), sep="\n")
     print(line)
     failed = [row for row in rows if not row.scored]
@@ -152,16 +150,31 @@ def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]
         part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
+def score_lines(row: ScoreRow) -> list[str]:
+    """The scores of one picture as lines for people, each with its range."""
+    ranges = {"Q_low": "(0, 0.5]", "Q_high": "(0, 1)", "Q": "(0, 1.5)"}
+    values = zip(ranges.items(), (row.q_low, row.q_high, row.q), strict=True)
+    return [
+        f"{name:<6} = {value:.6f}  (range {limits}, higher is better; {row.status})"
+        for (name, limits), value in values
+        if value is not None
+    ]
+
+
 def ranking_lines(rows: Sequence[ScoreRow], most: int) -> list[str]:
     """The scored rows, best first, as lines for people; beyond `most` the middle is left out."""
-    ranked = sorted((row for row in rows if row.q_low is not None), key=lambda row: -(row.q_low or 0))
+    ranked = sorted((row for row in rows if row.score is not None), key=lambda row: -(row.score or 0))
+    columns = [
+        name for name in ("q", "q_low", "q_high") if any(getattr(row, name) is not None for row in ranked)
+    ]
     lines = [
-        f"{row.q_low:6.4f}  {f'{row.width}x{row.height}':>11}  {row.image}{row.status.removeprefix('ok')}"
+        "  ".join(f"{getattr(row, name):6.4f}" for name in columns)
+        + f"  {f'{row.width}x{row.height}':>11}  {row.image}{row.status.removeprefix('ok')}"
         for row in ranked
     ]
     if len(lines) > most:
         lines[most // 2 : -(most // 2)] = [f"... {len(lines) - most // 2 * 2} more ..."]
-    return ["q_low          size  image, best first", *lines]
+    return ["  ".join(f"{name:<6}" for name in columns) + "         size  image, best first", *lines]
 
 
 def metric_lines(metrics: Iterable[Metric]) -> list[str]:

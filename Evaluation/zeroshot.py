@@ -1,34 +1,32 @@
 """Zero-shot scores (method.md part 4).
 
-File -> decoder -> patches -> features -> statistics -> distance -> score -> row.
+File -> decoder -> patches -> features -> statistics -> distance -> Q_low, and
+file -> decoder -> whole picture -> feature -> cosines with two prompts -> Q_high, from one decoding.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
 
 from configs import ZeroShot
-from datasets.decoder import ImageReadError, read_image
 from datasets.rated_sets import RatedImage
+from datasets.read_ahead import read_ahead
 from Evaluation.distance import FeatureStatistics, distance, low_level_quality, statistics
+from Evaluation.features import (
+    ScoreError,
+    as_the_set_resizes,
+    at_least_smallest,
+    resize,
+    whole_picture_features,
+    with_short_side,
+)
 from Evaluation.patches import patch_features, patch_grid
+from models.high_level import HighLevelEncoder, antonym_quality
 from models.low_level import LowLevelEncoder
-
-# Slivers such as 1 x 60,000 would grow beyond any memory when they are enlarged to be scored.
-MOST_ENLARGED_PIXELS = 1 << 26
-# Pictures decoded while the one before them is scored.
-DECODED_AHEAD = 2
-
-
-class ScoreError(ValueError):
-    """A picture that was read but cannot be scored; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,15 @@ class LowLevelBranch:
     encoder: LowLevelEncoder
     pristine: FeatureStatistics
     settings: ZeroShot
+    precision: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True)
+class HighLevelBranch:
+    """All that a high-level score depends on besides the picture; `text` is (P, 2, F) on the CPU."""
+
+    encoder: HighLevelEncoder
+    text: torch.Tensor
     precision: torch.dtype = torch.float32
 
 
@@ -71,7 +78,7 @@ class ScoreRow:
 
 
 def enlarged_size(height: int, width: int, settings: ZeroShot) -> tuple[int, int]:
-    """(height, width) at which a picture is scored: its own wherever that gives two patches or more.
+    """(height, width) at which a picture's patches are taken: its own wherever that gives two or more.
 
     Otherwise its short side becomes 1.5 patches, 144 pixels for 96: a departure from the authors,
     whose code fails on such pictures.
@@ -83,17 +90,7 @@ def enlarged_size(height: int, width: int, settings: ZeroShot) -> tuple[int, int
     stride = size // 2
     if min(height, width) >= size and max(height, width) >= size + stride:
         return height, width
-    short = math.ceil(settings.enlarged_short_side * size)
-    scale = short / min(height, width)
-    enlarged = (max(short, round(height * scale)), max(short, round(width * scale)))
-    if enlarged[0] * enlarged[1] > MOST_ENLARGED_PIXELS:
-        raise ScoreError(f"{width}x{height} is too narrow to be scored.")
-    return enlarged
-
-
-def resize(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """A picture (3, H, W) as (3, height, width), bilinear with antialiasing."""
-    return F.interpolate(picture[None], (height, width), mode="bilinear", antialias=True)[0]
+    return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
 
 
 def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
@@ -115,42 +112,53 @@ def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
         raise ScoreError(str(error)) from None
 
 
-def score_picture(image: RatedImage, picture: torch.Tensor, branch: LowLevelBranch) -> ScoreRow:
-    """The row of a picture (3, H, W) in [0, 1] that was read from `image.path`."""
+def high_level_quality(picture: torch.Tensor, branch: HighLevelBranch) -> float:
+    """Q_high in (0, 1) of a picture (3, H, W) in [0, 1], no side under 32."""
+    features = whole_picture_features(branch.encoder, picture, branch.precision)
+    return antonym_quality(features[None], branch.text).item()
+
+
+def score_picture(
+    image: RatedImage, picture: torch.Tensor, low: LowLevelBranch | None = None,
+    high: HighLevelBranch | None = None,
+) -> ScoreRow:  # fmt: skip
+    """The row of a picture (3, H, W) in [0, 1] that was read from `image.path`, by the branches there are."""
     read_height, read_width = picture.shape[-2:]
-    status = "ok"
+    q_low = q_high = q = None
     try:
-        if image.size is not None and (read_height, read_width) != image.size:
-            picture = resize(picture, *image.size)
-            status += f", resized to {image.size[1]}x{image.size[0]}"
-        height, width = picture.shape[-2:]
-        enlarged = enlarged_size(height, width, branch.settings)
-        if enlarged != (height, width):
-            picture = resize(picture, *enlarged)
-            status += f", enlarged to {enlarged[1]}x{enlarged[0]}"
-        quality = low_level_quality(low_level_distance(picture, branch))
+        picture, status = as_the_set_resizes(image, picture)
+        if low is not None:
+            height, width = picture.shape[-2:]
+            enlarged = enlarged_size(height, width, low.settings)
+            patched = picture
+            if enlarged != (height, width):
+                patched = resize(picture, *enlarged)
+                status += f", enlarged to {enlarged[1]}x{enlarged[0]}"
+            q_low = low_level_quality(low_level_distance(patched, low))
+        if high is not None:
+            picture, note = at_least_smallest(picture)
+            status += note
+            q_high = high_level_quality(picture, high)
+        if q_low is not None and q_high is not None:
+            q = q_low + q_high
     except ScoreError as error:
         return ScoreRow(image.name, read_width, read_height, None, None, None, image.mos, str(error))
-    return ScoreRow(image.name, read_width, read_height, quality, None, None, image.mos, status)
+    return ScoreRow(image.name, read_width, read_height, q_low, q_high, q, image.mos, f"ok{status}")
 
 
-def score_images(images: Sequence[RatedImage], branch: LowLevelBranch) -> Iterator[ScoreRow]:
+def score_images(
+    images: Sequence[RatedImage], low: LowLevelBranch | None = None, high: HighLevelBranch | None = None
+) -> Iterator[ScoreRow]:
     """One row an image, in order, each as it is done; an unreadable image is a row that says why.
 
     A row depends on its own image only.
     """
-    with ThreadPoolExecutor(1) as decoder:
-        ahead: deque[Future[torch.Tensor]] = deque()
-        waiting = iter(images)
-        for image in images:
-            while len(ahead) <= DECODED_AHEAD and (following := next(waiting, None)) is not None:
-                ahead.append(decoder.submit(read_image, following.path))
+    for image, picture in zip(images, read_ahead([image.path for image in images]), strict=True):
+        reason = picture
+        if not isinstance(picture, str):
             try:
-                row = score_picture(image, ahead.popleft().result(), branch)
-            except ImageReadError as error:
-                reason = str(error).removeprefix(f"{image.path}: ")
-                row = ScoreRow(image.name, None, None, None, None, None, image.mos, reason)
+                yield score_picture(image, picture, low, high)
+                continue
             except (MemoryError, torch.OutOfMemoryError):
                 reason = "does not fit in memory"
-                row = ScoreRow(image.name, None, None, None, None, None, image.mos, reason)
-            yield row
+        yield ScoreRow(image.name, None, None, None, None, None, image.mos, str(reason))

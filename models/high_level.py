@@ -33,6 +33,7 @@ class HighLevelEncoder(nn.Module):
         super().__init__()
         visual.attnpool = AttentionPool(visual.attnpool, positions)
         self.visual: Any = visual
+        self.positions = positions
         for name, values in (("mean", CLIP_MEAN), ("std", CLIP_STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 

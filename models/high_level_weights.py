@@ -130,7 +130,7 @@ def load_clip(path: Path) -> Any:
     return model.eval().requires_grad_(False)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def text_features(model: Any, prompts: Sequence[str]) -> torch.Tensor:
     """Features (P, 2, F) of P pairs of prompts, not normalised, by a CLIP on the CPU.
 

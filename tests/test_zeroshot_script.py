@@ -16,6 +16,7 @@ import synthetic_inputs as inputs
 import synthetic_weights
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,7 +70,8 @@ def test_single_image(parity, place, tmp_path):
     assert first.endswith("(range (0, 0.5], higher is better; ok)")
     assert float(first.split()[2]) == pytest.approx(parity("low")["qlow_s0.75_c0.80"][0], abs=1e-5)
     assert "low.tar (sha256 " in protocol and "15 patches" in protocol and "float32 on cpu" in protocol
-    assert "the high-level branch is not part of this version" in done.stderr
+    assert "Branch: low-level alone. There are no CLIP weights: fetch them with 'python " in done.stderr
+    assert "download_weights.py clip', or name a file with --clip_weights" in done.stderr
     # A folder that was named leaves no file of patches, which later runs would take for the standard.
     (kept,) = tmp_path.iterdir()
     assert kept.match("pristine_statistics_*.safetensors")
@@ -164,8 +166,11 @@ def test_interrupt_keeps_what_is_done(place, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (["--branch", "high", "--img_dir", "pictures"], "--branch high: the high-level branch is not part of"),
-    (["--branch", "both", "--img_dir", "pictures"], "--branch both: the high-level branch is not part of"),
+    (["--branch", "high", "--img_dir", "pictures"], "python download_weights.py clip"),
+    (["--branch", "both", "--img_dir", "pictures"], "or use --branch low."),
+    (["--hl_model_weights_path", "x.pth", "--img_dir", "pictures"], "There are no CLIP weights"),
+    (["--clip_weights", "gone.pt", "--img_dir", "pictures"], "gone.pt: there is no such file of CLIP"),
+    (["--prompts", "Good.", "--img_dir", "pictures"], "prompts come in pairs"),
     (["--img_dir", "pictures"], "no pristine statistics made by the weights"),
     (["--img_dir", "pictures", "--pristine_img_dir", "gone"], "gone: there is no such folder."),
     (["--img_dir", "gone"], "gone: there is no such folder."),
@@ -200,9 +205,37 @@ def test_unreadable_single_image(monkeypatch, capsys, place, tmp_path):
     assert "Not scored: x.png: is not a picture in a format that can be read." in error
 
 
-def test_both_branches_may_be_named_in_the_authors_command(monkeypatch, capsys, place, tmp_path):
-    arguments = ["--test_img_path", place / "pictures/0.png", "--pristine_img_dir", place / "pristine"]
-    arguments += ["--hl_model_weights_path", "high.pth"]
-    status, error = in_process(monkeypatch, capsys, place, tmp_path, *arguments)
-    assert status == 0
-    assert "high.pth is not used." in error
+def test_both_branches(parity, clip_file, place, tmp_path):
+    """The authors' command with both weights, on a table; the fine-tuned encoder is CLIP's own here."""
+    visual = {key.removeprefix("visual."): value.float() if value.is_floating_point() else value
+              for key, value in load_file(clip_file).items() if key.startswith("visual.")}  # fmt: skip
+    torch.save(visual, tmp_path / "high.pth")
+    done = call(place, "--eval_type", "zeroshot", "--img_dir", place / "pictures", "--pristine_img_dir",
+                place / "pristine", "--hl_model_weights_path", "high.pth", "--clip_weights", clip_file,
+                "--output", "rows.json", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Branch: low-level and high-level" in done.stderr
+    assert "high-level weights high.pth (sha256" in done.stdout and "of CLIP RN50.safetensors" in done.stdout
+    result = json.loads((tmp_path / "rows.json").read_text())
+    for column, expected in (("q_low", "qlow"), ("q_high", "qhigh"), ("q", "combined")):
+        scores = [row[column] for row in result["images"]]
+        np.testing.assert_allclose(scores, parity("clip")[expected], atol=2e-5)
+    assert len(result["clip_sha256"]) == len(result["high_level_sha256"]) == 64
+    header, *ranking = done.stdout.splitlines()[:4]
+    assert header.split()[:3] == ["q", "q_low", "q_high"]
+    assert [float(line.split()[0]) for line in ranking] == sorted(
+        (round(row["q"], 4) for row in result["images"]), reverse=True
+    )
+
+
+def test_high_level_alone_needs_no_pristine_statistics(monkeypatch, capsys, parity, clip_file, place):
+    monkeypatch.setenv("GREPQ_CLIP_WEIGHTS", str(clip_file))
+    script = importlib.import_module("test_zeroshot")
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["x", "--branch", "high", "--test_img_path", "pictures/1.png"])
+    assert script.main() == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("Q_high = ")
+    assert float(printed[0].split()[2]) == pytest.approx(parity("clip")["qhigh"][1], abs=1e-5)
+    assert "stock CLIP RN50.safetensors" in printed[1] and "not fine-tuned" in printed[1]
+    assert "pristine" not in printed[1]

@@ -12,18 +12,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from configs import ConfigError, ZeroShot
+from datasets.decoder import read_image
 from datasets.rated_sets import RatedImage
 from Evaluation.distance import statistics
+from Evaluation.features import ScoreError, resize
 from Evaluation.report import collect, table_text, write_table
 from Evaluation.zeroshot import (
+    HighLevelBranch,
     LowLevelBranch,
-    ScoreError,
     enlarged_size,
+    high_level_quality,
     low_level_distance,
-    resize,
     score_images,
     score_picture,
 )
+from models.high_level_weights import load_high_level
 from models.low_level import LowLevelEncoder
 from models.low_level_weights import from_authors
 
@@ -45,6 +48,44 @@ def encoder():
 def branch(parity, encoder):
     features = parity("low")["qlow_s0.75_c0.80_pristine_feats"]
     return LowLevelBranch(encoder, statistics(torch.from_numpy(features)), ZeroShot())
+
+
+@pytest.fixture(scope="module")
+def high(clip_file):
+    weights = load_high_level(clip_file, None, ZeroShot().prompts, "none")
+    return HighLevelBranch(weights.encoder, weights.text)
+
+
+def test_both_branches_equal_the_authors_and_either_alone(parity, branch, high):
+    clip = parity("clip")
+    for k in range(3):
+        picture = tensor(inputs.image_under_test(k))
+        row = score_picture(ANY, picture, branch, high)
+        assert row.q_low == pytest.approx(clip["qlow"][k], abs=1e-5)
+        assert row.q_high == pytest.approx(clip["qhigh"][k], abs=1e-5)
+        assert row.q == pytest.approx(clip["combined"][k], abs=2e-5)
+        assert (row.score, row.status) == (row.q, "ok")
+        assert score_picture(ANY, picture, branch).q_low == row.q_low
+        alone = score_picture(ANY, picture, high=high)
+        assert (alone.q_high, alone.q_low, alone.q, alone.score) == (row.q_high, None, None, row.q_high)
+
+
+def test_a_picture_is_decoded_once_for_both_branches(branch, high, folder, monkeypatch):
+    read = []
+    monkeypatch.setattr("datasets.read_ahead.read_image", lambda path: read.append(path) or read_image(path))
+    (row,) = score_images([RatedImage("0.png", folder / "0.png")], branch, high)
+    assert row.q == row.q_low + row.q_high
+    assert len(read) == 1
+
+
+def test_clip_sees_small_pictures_as_they_are_down_to_32(branch, high):
+    picture = tensor(inputs.to_uint8(inputs.structured(1, 40, 60)))
+    row = score_picture(ANY, picture, branch, high)
+    assert row.status == "ok, enlarged to 216x144"
+    assert row.q_high == high_level_quality(picture, high)
+    tiny = score_picture(ANY, picture[:, :10, :20], high=high)
+    assert tiny.status == "ok, whole picture enlarged to 64x32"
+    assert 0 < tiny.q_high < 1
 
 
 @pytest.mark.parametrize("shares", ["s0.75_c0.80", "s0.30_c0.30"])
@@ -182,7 +223,7 @@ def test_a_picture_that_does_not_fit_in_memory_costs_its_own_row_only(branch, fo
             raise MemoryError
         return torch.rand(3, 150, 150)
 
-    monkeypatch.setattr("Evaluation.zeroshot.read_image", read)
+    monkeypatch.setattr("datasets.read_ahead.read_image", read)
     images = [RatedImage(f"{k}.png", folder / f"{k}.png", 1.0) for k in range(2)]
     rows = list(score_images(images, branch))
     assert rows[0].status == "does not fit in memory"
@@ -192,10 +233,10 @@ def test_a_picture_that_does_not_fit_in_memory_costs_its_own_row_only(branch, fo
 def test_interrupt_keeps_the_rows(branch, folder, monkeypatch):
     images = [RatedImage(name, folder / name) for name in ("0.png", "1.png", "2.png")]
 
-    def interrupted(image, picture, branch):
+    def interrupted(image, picture, *branches):
         if image.name == "2.png":
             raise KeyboardInterrupt
-        return score_picture(image, picture, branch)
+        return score_picture(image, picture, *branches)
 
     monkeypatch.setattr("Evaluation.zeroshot.score_picture", interrupted)
     rows, complete = collect(images, branch)
@@ -217,7 +258,9 @@ def test_table(branch, folder):
     assert (folder / "t.csv").read_text() == table_text(rows)
 
 
-@pytest.mark.parametrize("field", [{"patch_size": 16}, {"sharpness": 1.0}, {"colorfulness": -0.1}])
+@pytest.mark.parametrize(
+    "field", [{"patch_size": 16}, {"sharpness": 1.0}, {"colorfulness": -0.1}, {"prompts": ("Good.",)}]
+)
 def test_settings_are_checked(field):
     with pytest.raises(ConfigError, match=next(iter(field))):
         ZeroShot(**field)

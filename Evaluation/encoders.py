@@ -1,0 +1,133 @@
+"""Which encoders a script works with: what its arguments ask for, found, read and put on their device."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from configs import ZeroShot
+from models.device import choose_device, choose_precision
+from models.high_level_weights import (
+    NO_CLIP,
+    HighLevelWeights,
+    find_clip,
+    find_high_level,
+    load_high_level,
+)
+from models.low_level import FEATURES
+from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
+
+Say = Callable[[str], None]
+
+
+class EncoderError(ValueError):
+    """Encoders that were asked for and are not to be had; the message says what can be done."""
+
+
+class Part(NamedTuple):
+    """One encoder's share of a picture's features."""
+
+    name: str
+    encoder: nn.Module
+    length: int
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The encoders that there are, in evaluation mode on `device`, with where they came from."""
+
+    low: LowLevelWeights | None
+    high: HighLevelWeights | None
+    device: torch.device
+    precision: torch.dtype
+
+    @property
+    def parts(self) -> list[Part]:
+        """The encoders in the order in which the authors set their features end to end."""
+        parts = []
+        if self.high is not None:
+            parts.append(Part("high", self.high.encoder, self.high.encoder.features))
+        if self.low is not None:
+            parts.append(Part("low", self.low.model, FEATURES))
+        return parts
+
+    def line(self) -> str:
+        """The weights in words, each with the first digits of its SHA-256."""
+        parts = []
+        if self.low is not None:
+            parts.append(f"low-level weights {self.low.path.name} (sha256 {self.low.sha256[:12]})")
+        if self.high is not None:
+            clip = f"CLIP {self.high.clip_path.name} (sha256 {self.high.clip_sha256[:12]})"
+            if self.high.path is None or self.high.sha256 is None:
+                parts.append(f"stock {clip}, not fine-tuned")
+            else:
+                tuned = f"{self.high.path.name} (sha256 {self.high.sha256[:12]})"
+                parts.append(f"high-level weights {tuned} of {clip}")
+        return "; ".join(parts)
+
+    def checksums(self) -> dict[str, str | None]:
+        """SHA-256 of each file in use; None where there is none."""
+        return {
+            "low_level_sha256": None if self.low is None else self.low.sha256,
+            "high_level_sha256": None if self.high is None else self.high.sha256,
+            "clip_sha256": None if self.high is None else self.high.clip_sha256,
+        }
+
+
+def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `load_encoders` reads."""
+    add = parser.add_argument
+    add("--branch", choices=("low", "high", "both", "available"), default="available",
+        help="default: low, and high where CLIP's weights are at hand")  # fmt: skip
+    add("--ll_model_weights_path", help="low-level weights, ours or the authors' .tar; default: shipped")
+    add("--hl_model_weights_path", help="fine-tuned image encoder, ours or the authors' .pth; default: "
+        "the authors' where it was put in place, else stock CLIP")  # fmt: skip
+    add("--clip_weights", help="CLIP's weights: OpenAI's archive, a state dict or safetensors")
+    add("--architecture", default="RN50", help="CLIP's ResNet where no file is named, %(default)s")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
+    add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the test features")
+
+
+def load_encoders(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Encoders:
+    """The encoders that the arguments of `add_encoder_arguments` ask for.
+
+    Args:
+        args: the parsed arguments.
+        settings: prompts and positional embedding of the high-level branch.
+        say: receives one sentence on the branches in use.
+
+    Raises:
+        EncoderError: the high-level branch was asked for and there are no CLIP weights.
+        ValueError: device or weights cannot be used; the message says what to do.
+    """
+    device = choose_device(args.device)
+    clip = None if args.branch == "low" else find_clip(args.architecture, args.clip_weights)
+    wanted = args.branch in ("high", "both") or (args.branch == "available" and args.hl_model_weights_path)
+    if wanted and clip is None:
+        raise EncoderError(f"{NO_CLIP.format(flag='--clip_weights')}, or use --branch low.")
+    say(_branches(args.branch, clip))
+    low = high = None
+    if args.branch != "high":
+        low = load_low_level(args.ll_model_weights_path or find_low_level())
+        low.model.to(device)
+    if clip is not None:
+        named = args.hl_model_weights_path
+        tuned = Path(named) if named else find_high_level()
+        high = load_high_level(clip, tuned, settings.prompts, settings.positions)
+        high.encoder.to(device)
+    return Encoders(low, high, device, choose_precision(args.precision, device))
+
+
+def _branches(asked: str, clip: Path | None) -> str:
+    if asked != "available":
+        words = {"low": "low-level", "high": "high-level", "both": "low-level and high-level"}
+        return f"Branch: {words[asked]} (as asked)."
+    if clip is None:
+        return f"Branch: low-level alone. {NO_CLIP.format(flag='--clip_weights')}."
+    return f"Branch: low-level and high-level (CLIP weights are at hand: {clip})."
