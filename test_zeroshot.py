@@ -50,7 +50,7 @@ def main() -> int:
         say(choose_branch(args.branch, args.hl_model_weights_path))
         settings = ZeroShot(args.patch_size, args.sharpness_param, args.colorfulness_param)
         rated = load_pictures(args.eval_type, args.test_img_path, args.dataset, args.scores, args.img_dir)
-        for sentence in shortfall(rated):
+        for sentence in (*rated.remarks, *shortfall(rated)):
             say(sentence)
         weights, pristine = args.ll_model_weights_path, args.pristine_img_dir
         protocol = prepare(args.device, weights, settings, pristine, args.precision, say)
