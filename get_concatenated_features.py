@@ -34,7 +34,7 @@ def main() -> int:
         name = dataset or Path(rated.name).resolve().stem
         output = args.output or Path(__file__).resolve().parent / "Evaluation" / f"{name}_features.npy"
         check_place(output)
-        for sentence in shortfall(rated):
+        for sentence in (*rated.remarks, *shortfall(rated)):
             say(sentence)
         encoders = load_encoders(args, ZeroShot(), say)
         rows, complete = table_of_features(rated.images, encoders, output.with_suffix(".h5"))

@@ -53,7 +53,7 @@ def main() -> int:
             prompts=tuple(args.prompts), positions=args.positions,
         )  # fmt: skip
         rated = load_pictures(args.eval_type, args.test_img_path, args.dataset, args.scores, args.img_dir)
-        for sentence in shortfall(rated):
+        for sentence in (*rated.remarks, *shortfall(rated)):
             say(sentence)
         protocol = prepare(args, settings, say)
         rows, complete = collect(rated.images, protocol.low, protocol.high)

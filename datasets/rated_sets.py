@@ -1,45 +1,47 @@
 """Pictures with human scores: the rated sets in their native layouts, and any table of scores.
 
-A rated set is a row of `RATED_SETS`; what differs between sets are the fields of its row.
+A rated set is a row of `RATED_SETS` (datasets/rated_layouts.py). Whatever its authors publish, the
+scores are handed on so that higher is better.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import scipy.io
-
 from datasets.decoder import list_images
-
-# What scipy raises on damaged MATLAB files.
-_MATLAB_ERRORS = (
-    OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, MemoryError, zlib.error,
-    scipy.io.matlab.MatReadError,
-)  # fmt: skip
-
-
-class RatedSetError(ValueError):
-    """A rated set or table of scores that cannot be used; the message names file, line or field."""
+from datasets.file_lookup import FileLookup
+from datasets.rated_folders import (
+    contents,
+    find_scores,
+    listed,
+    locate,
+    other_versions,
+    passed_over,
+    picture_places,
+)
+from datasets.rated_layouts import RATED_SETS, Kind, Layout, SplitRule
+from datasets.rated_readers import Rating, read_csv_scores
+from datasets.score_files import RatedSetError
 
 
 @dataclass(frozen=True)
 class RatedImage:
-    """A picture with its name in the set and its mean opinion score in the set's own range.
+    """A picture with its name in the set and its mean opinion score, higher is better.
 
-    `mos` is None where nobody rated it. `size` is the (height, width) to which the protocol resizes
-    it before scoring; None keeps its own.
+    `mos` is in the set's own range, with its sign turned where the set publishes a DMOS; None where
+    nobody rated it. `size` is the (height, width) to which the protocol resizes it before scoring; None
+    keeps its own. Pictures of one content (reference, prompt, scene) share their `reference`; `split` is
+    the official part.
     """
 
     name: str
     path: Path
     mos: float | None = None
     size: tuple[int, int] | None = None
+    reference: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,60 +49,56 @@ class RatedSet:
     """The pictures of a set in the order of its score file.
 
     `missing` names those whose file is not there; they are among `images` all the same. `expected`
-    is the number of pictures of the whole set, None where no such number is known.
+    is the number of pictures of the whole set, None where no such number is known. `kind` and
+    `native_range` are those of the scores as published: a DMOS is lower where the quality is higher.
+    `scores` is the file (or folder) they were read from, `folders` hold the pictures, `remarks` are
+    sentences that a user of the scores should read.
     """
 
     name: str
     images: tuple[RatedImage, ...]
     missing: tuple[str, ...] = ()
     expected: int | None = None
+    kind: Kind = "MOS"
+    native_range: tuple[float, float] | None = None
+    scores: Path | None = None
+    folders: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True)
-class Layout:
-    """How a rated set lies on disk and is read: one row of `RATED_SETS`."""
-
-    # Relative to the root, the score file: where it is, there is the root.
-    scores: str
-    # Folder of the pictures, relative to the root.
-    images: str
-    # Reads the root's score files: (name of a picture, MOS), in the set's order.
-    read: Callable[[Path], list[tuple[str, float]]]
-    # Pictures of the whole set, without those in `left_out`.
-    expected: int
-    # Names, lower case, of rated pictures that are not part of the test.
-    left_out: frozenset[str] = frozenset()
-    # Name, lower case -> (height, width) to which the protocol resizes the picture.
-    resized: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    @property
+    def split_rule(self) -> SplitRule:
+        """How to split it: by the official parts or by contents where they are known, else by pictures."""
+        if any(image.split for image in self.images):
+            return "official"
+        return "reference" if any(image.reference for image in self.images) else "image"
 
 
 def load_rated_set(name: str, folder: str | Path) -> RatedSet:
-    """The rated set `name` (a key of `RATED_SETS`, any case) under `folder`.
+    """The rated set `name` under `folder`.
 
     Args:
-        name: of the set.
-        folder: the set's root, its folder of pictures, or a folder up to two levels above the root.
+        name: a key of `RATED_SETS` or one of its aliases, in any case, with or without hyphens.
+        folder: the set's root, a folder of its pictures up to two levels below the root, or a folder up
+            to two levels above it.
 
     Raises:
         RatedSetError: the name is unknown, there is no such set, or its score file is not as it should be.
     """
-    key = next((key for key in RATED_SETS if key.lower() == name.lower()), None)
-    if key is None:
-        raise RatedSetError(f"There is no data set '{name}'; known: {', '.join(RATED_SETS)}.")
-    layout = RATED_SETS[key]
-    root = _find_root(Path(folder), layout.scores, key)
-    rated = [row for row in layout.read(root) if row[0].lower() not in layout.left_out]
-    _check_scores(rated, root / layout.scores)
-    find = _Finder()
-    images = tuple(
-        RatedImage(image, find(root / layout.images / image), mos, layout.resized.get(image.lower()))
-        for image, mos in rated
-    )
-    return _checked(RatedSet(key, images, find.missing(images), layout.expected), root / layout.images)
+    layout, folder, lookup = find_layout(name), Path(folder), FileLookup()
+    root, scores = find_scores(folder, layout, lookup)
+    ratings = [row for row in layout.read(scores) if row.image.lower() not in layout.left_out]
+    places = picture_places(folder, root, layout, lookup)
+    rated = _assemble(layout, scores, ratings, places, lookup)
+    if passed_over(folder, rated.folders, root):
+        remark = f"{folder} holds no picture of {rated.name}; they are taken from {rated.folders[0]}."
+        rated = replace(rated, remarks=(remark, *rated.remarks))
+    return rated
 
 
 def load_scores_table(table: str | Path, folder: str | Path | None = None) -> RatedSet:
     """Pictures and scores of a CSV file with the columns `image` and `mos`, in any order among others.
+
+    The columns `reference` and `split` (train, validation, test) may be there and may have empty cells.
 
     Args:
         table: the file, UTF-8 with a header.
@@ -111,46 +109,24 @@ def load_scores_table(table: str | Path, folder: str | Path | None = None) -> Ra
     """
     table = Path(table)
     folder = table.parent if folder is None else Path(folder)
-    find, seen, images = _Finder(), {}, []  # type: ignore[var-annotated]
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [column.strip().lower() for column in next(reader, [])]
-            for column in ("image", "mos"):
-                if header.count(column) != 1:
-                    raise RatedSetError(
-                        f"{table} line 1: expected one column '{column}', found {', '.join(header)}."
-                    )
-            for cells in reader:
-                line = f"{table} line {reader.line_num}"
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    raise RatedSetError(f"{line}: has {len(cells)} cells, the header has {len(header)}.")
-                row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-                name, mos = row["image"], _number(row["mos"])
-                if not name:
-                    raise RatedSetError(f"{line}: the column 'image' is empty.")
-                if mos is None:
-                    raise RatedSetError(f"{line}: mos '{row['mos']}' is not a finite number.")
-                if name in seen:
-                    raise RatedSetError(f"{line}: '{name}' is there twice, first in line {seen[name]}.")
-                seen[name] = reader.line_num
-                images.append(RatedImage(name, find(folder / name), mos))
-    except (OSError, UnicodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RatedSetError(f"{table}: is not a readable CSV file in UTF-8 ({reason}).") from None
-    if not images:
-        raise RatedSetError(f"{table}: has no line with a score.")
-    return _checked(RatedSet(table.name, tuple(images), find.missing(images)), folder)
+    return _assemble(RATED_SETS["csv"], table, read_csv_scores(table), [[folder]], FileLookup())
+
+
+def find_layout(name: str) -> Layout:
+    """The row of `RATED_SETS` that goes by `name`; `RatedSetError` where there is none."""
+    for layout in RATED_SETS.values():
+        if _plain(name) in (_plain(known) for known in (layout.name, *layout.aliases)):
+            return layout
+    raise RatedSetError(f"There is no data set '{name}'; known: {', '.join(RATED_SETS)}.")
 
 
 def shortfall(rated: RatedSet) -> list[str]:
     """Sentences on what a set lacks: pictures that its score file names, and pictures of the whole set."""
     sentences = []
     if rated.missing:
-        names = ", ".join(rated.missing[:10]) + (", ..." if len(rated.missing) > 10 else "")
-        sentences.append(f"{len(rated.missing)} of {len(rated.images)} pictures are missing: {names}.")
+        sentences.append(
+            f"{len(rated.missing)} of {len(rated.images)} pictures are missing: {listed(rated.missing)}."
+        )
     if rated.expected is not None and len(rated.images) != rated.expected:
         sentences.append(
             f"The score file of {rated.name} names {len(rated.images)} pictures, the whole set has "
@@ -168,100 +144,76 @@ def unrated_folder(folder: str | Path) -> RatedSet:
     return RatedSet(str(folder), tuple(RatedImage(path.name, path) for path in list_images(folder)))
 
 
-def _read_clive(root: Path) -> list[tuple[str, float]]:
-    """CLIVE's two MATLAB files: a column of names and a row of scores."""
-    names = [str(np.asarray(cell).squeeze()) for cell in _matlab(root / "Data/AllImages_release.mat").ravel()]
-    scores = _matlab(root / "Data/AllMOS_release.mat").ravel()
-    if len(names) != len(scores):
-        raise RatedSetError(f"{root / 'Data'}: {len(names)} names in AllImages_release.mat but {len(scores)} "
-                            "scores in AllMOS_release.mat.")  # fmt: skip
-    try:
-        return [(name, float(score)) for name, score in zip(names, scores, strict=True)]
-    except (TypeError, ValueError):
-        raise RatedSetError(f"{root / 'Data/AllMOS_release.mat'}: the scores are not numbers.") from None
+def _assemble(
+    layout: Layout, scores: Path, ratings: Sequence[Rating], places: Sequence[list[Path]], lookup: FileLookup
+) -> RatedSet:
+    """The set, its pictures looked for in the first of `places` that has any of them."""
+    if not ratings:
+        raise RatedSetError(f"{scores}: has no line with a score.")
+    name = layout.name if layout.expected else scores.name
+    for folders in places:
+        paths = [locate(row.image, folders, lookup) for row in ratings]
+        there = [path.is_file() for path in paths]
+        if any(there):
+            break
+    _refuse_twins(ratings, paths)
+    if not any(there):
+        looked = ", ".join(dict.fromkeys(str(folder) for folders in places for folder in folders))
+        raise RatedSetError(
+            f"{places[0][0]}: none of the {len(ratings)} pictures of {name} is there, neither "
+            f"'{ratings[0].image}' nor another; looked in {looked}; it holds "
+            f"{contents(places[0][0], lookup)}."
+        )
+    sign = 1 if layout.kind == "MOS" else -1
+    images = tuple(
+        RatedImage(
+            row.image, path, sign * row.score, layout.resized.get(row.image.lower()), row.reference, row.split
+        )
+        for row, path in zip(ratings, paths, strict=True)
+    )
+    missing = tuple(row.image for row, found in zip(ratings, there, strict=True) if not found)
+    others = other_versions(ratings[there.index(True)].image, folders, places, lookup)
+    remarks = tuple(_remarks(layout, scores, ratings, folders[0], others, lookup))
+    return RatedSet(
+        name, images, missing, layout.expected, layout.kind, layout.range, scores, tuple(folders), remarks
+    )
 
 
-RATED_SETS: Mapping[str, Layout] = {
-    "CLIVE": Layout(
-        scores="Data/AllMOS_release.mat",
-        images="Images",
-        read=_read_clive,
-        expected=1162,
-        left_out=frozenset(f"t{n}.bmp" for n in range(1, 8)),
-        # The two that are not 500 x 500; the authors squeeze them, aspect not kept.
-        resized={"1024.jpg": (500, 500), "1113.jpg": (500, 500)},
-    ),
-}
+def _refuse_twins(ratings: Sequence[Rating], paths: Sequence[Path]) -> None:
+    seen: dict[Path, Rating] = {}
+    for row, path in zip(ratings, paths, strict=True):
+        first = seen.setdefault(path, row)
+        if first is not row:
+            raise RatedSetError(
+                f"{row.file} {row.where}: '{row.image}' is there twice, first in {first.where}."
+            )
 
 
-def _matlab(path: Path) -> np.ndarray:
-    """The variable that is named as its MATLAB file."""
-    try:
-        content = scipy.io.loadmat(path)
-    except _MATLAB_ERRORS as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise RatedSetError(f"{path}: is not a readable MATLAB file ({reason}).") from None
-    if path.stem not in content:
-        raise RatedSetError(f"{path}: holds no variable '{path.stem}'.")
-    return content[path.stem]
+def _remarks(
+    layout: Layout, scores: Path, ratings: Sequence[Rating], folder: Path, others: Sequence[Path],
+    lookup: FileLookup,
+) -> Iterator[str]:  # fmt: skip
+    """What a user of the scores should know of where they come from."""
+    if layout.kind == "DMOS":
+        yield f"{layout.name} publishes a DMOS, lower is better; its sign is turned: higher is better."
+    for pattern, sentence in layout.advised.items():
+        if not lookup.match(scores.parent, pattern):
+            yield sentence
+    if others:
+        yield (
+            f"The pictures are those in {folder}; they are also in {', '.join(map(str, others))}: name that "
+            "folder with --img_dir to take those."
+        )
+    if layout.range is not None:
+        low, high = layout.range
+        outside = [row for row in ratings if not low <= row.score <= high]
+        if outside:
+            yield (
+                f"{len(outside)} of {len(ratings)} scores lie outside the range of {layout.name}, "
+                f"{low:g} to {high:g}: {outside[0].file} {outside[0].where} has {outside[0].score:g}; is it "
+                "the right file?"
+            )
 
 
-def _find_root(folder: Path, scores: str, name: str) -> Path:
-    """The folder that holds the score file: `folder`, its parent, or one or two levels below."""
-    if not folder.is_dir():
-        raise RatedSetError(f"{folder}: there is no such folder; name the one of {name} with --img_dir.")
-    for candidate in _around(folder):
-        if (candidate / scores).is_file():
-            return candidate
-    raise RatedSetError(f"{folder}: no {scores} of {name} in it, one or two levels below, or beside it.")
-
-
-def _around(folder: Path) -> Iterator[Path]:
-    yield folder
-    yield folder.resolve().parent
-    yield from sorted(path for path in folder.glob("*") if path.is_dir())
-    yield from sorted(path for path in folder.glob("*/*") if path.is_dir())
-
-
-class _Finder:
-    """Finds files whose names may differ in case from those on disk; lists each folder once."""
-
-    def __init__(self) -> None:
-        self._listings: dict[Path, dict[str, Path]] = {}
-
-    def __call__(self, path: Path) -> Path:
-        """The file that is there, or `path` itself where there is none."""
-        if path.parent not in self._listings:
-            entries = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-            self._listings[path.parent] = {entry.name.lower(): entry for entry in entries}
-        return path if path.exists() else self._listings[path.parent].get(path.name.lower(), path)
-
-    @staticmethod
-    def missing(images: tuple[RatedImage, ...] | list[RatedImage]) -> tuple[str, ...]:
-        """Names of the pictures whose file is not there."""
-        return tuple(image.name for image in images if not image.path.exists())
-
-
-def _check_scores(rated: list[tuple[str, float]], path: Path) -> None:
-    seen = set()
-    for name, mos in rated:
-        if not math.isfinite(mos):
-            raise RatedSetError(f"{path}: the score of '{name}' is not a finite number.")
-        if name.lower() in seen:
-            raise RatedSetError(f"{path}: '{name}' is there twice.")
-        seen.add(name.lower())
-
-
-def _checked(rated: RatedSet, folder: Path) -> RatedSet:
-    """The set itself; an error where not one of its pictures is there."""
-    if len(rated.missing) == len(rated.images):
-        raise RatedSetError(f"{folder}: none of the {len(rated.images)} pictures of {rated.name} is there.")
-    return rated
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -109,15 +109,16 @@ def test_clive_in_miniature(place, tmp_path):
     cells = np.empty((4, 1), object)
     cells[:, 0] = names
     scipy.io.savemat(root / "Data/AllImages_release.mat", {"AllImages_release": cells})
-    scipy.io.savemat(root / "Data/AllMOS_release.mat", {"AllMOS_release": [[50.0, 60.0, 40.0, 20.0]]})
+    scipy.io.savemat(root / "Data/AllMOS_release.mat", {"AllMOS_release": [[50.0, 60.0, 40.0, 120.0]]})
     done = call(place, "--dataset", "CLIVE", "--img_dir", tmp_path / "data", "--pristine_img_dir",
                 place / "pristine", "--output", "rows.csv", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "CLIVE, 3 of 1162 images" in done.stdout
     assert "names 3 pictures, the whole set has 1162" in done.stderr
+    assert "1 of 3 scores lie outside the range of CLIVE" in done.stderr
     rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
     assert [(row["image"], row["mos"], row["q"]) for row in rows] == [
-        ("5.bmp", "60.0", ""), ("1024.JPG", "40.0", ""), ("7.JPG", "20.0", ""),
+        ("5.bmp", "60.0", ""), ("1024.JPG", "40.0", ""), ("7.JPG", "120.0", ""),
     ]  # fmt: skip
     assert rows[1]["status"] == "ok, resized to 500x500"
 
@@ -182,7 +183,7 @@ def test_interrupt_keeps_what_is_done(place, tmp_path):
     (["--img_dir", "pictures", "--output", "gone/rows.csv"], "there is no folder gone"),
     (["--img_dir", "pictures", "--ll_model_weights_path", "gone.tar"], "gone.tar: there is no such weights"),
     (["--scores", "gone.csv"], "gone.csv: is not a readable CSV file"),
-    (["--dataset", "KADID", "--img_dir", "pictures"], "There is no data set 'KADID'; known: CLIVE."),
+    (["--dataset", "ATLANTIS", "--img_dir", "pictures"], "no data set 'ATLANTIS'; known: CLIVE, KonIQ-10k"),
     (["--dataset", "CLIVE"], "--dataset CLIVE needs its folder: name it with --img_dir."),
     (["--eval_type", "zeroshot_single_img"], "name it with --test_img_path"),
     (["--eval_type", "sorcery"], "argument --eval_type: invalid choice: 'sorcery'"),

@@ -75,6 +75,37 @@ def test_names_match_in_any_case(clive):
     assert rated.images[2].size == (500, 500)
 
 
+def test_two_copies_of_a_set_are_not_guessed_between(clive):
+    shutil.copytree(clive, clive.parent / "copy")
+    with pytest.raises(RatedSetError, match="holds CLIVE several times; name one of them: "):
+        load_rated_set("CLIVE", clive.parent)
+    assert load_rated_set("CLIVE", clive.parent / "copy").scores.parts[-3] == "copy"
+
+
+def test_a_folder_without_the_pictures_is_passed_over_aloud(clive):
+    assert load_rated_set("CLIVE", clive / "Images").remarks == ()
+    assert load_rated_set("CLIVE", clive.parent).remarks == ()
+    rated = load_rated_set("CLIVE", clive / "Data")
+    assert rated.missing == ()
+    assert rated.remarks == (
+        f"{clive / 'Data'} holds no picture of CLIVE; they are taken from {clive / 'Images'}.",
+    )
+
+
+def test_pictures_in_a_folder_of_another_name(clive):
+    (clive / "Images").rename(clive / "mine")
+    assert load_rated_set("CLIVE", clive / "mine").missing == ()
+    with pytest.raises(RatedSetError, match=r"looked in .*; it holds Data, mine\."):
+        load_rated_set("CLIVE", clive)
+
+
+def test_scores_out_of_range_are_remarked(clive):
+    write_scores(clive, scores=[*SCORES[:-1], 100.5])
+    (remark,) = load_rated_set("CLIVE", clive).remarks
+    assert remark.startswith("1 of 6 scores lie outside the range of CLIVE, 0 to 100: ")
+    assert "AllMOS_release.mat entry 13 has 100.5" in remark
+
+
 def test_missing_pictures_are_named(clive):
     (clive / "Images/3.JPG").unlink()
     (clive / "Images/10.bmp").unlink()
@@ -91,18 +122,21 @@ def test_no_picture_at_all(clive):
 
 
 def test_unknown_name_and_place(tmp_path):
-    with pytest.raises(RatedSetError, match="no data set 'KADID'; known: CLIVE"):
-        load_rated_set("KADID", tmp_path)
-    with pytest.raises(RatedSetError, match=r"no Data/AllMOS_release\.mat of CLIVE"):
+    with pytest.raises(RatedSetError, match="no data set 'ATLANTIS'; known: CLIVE, KonIQ-10k, SPAQ"):
+        load_rated_set("ATLANTIS", tmp_path)
+    with pytest.raises(RatedSetError, match=r"no Data/AllMOS_release\.mat of CLIVE .* it holds nothing"):
         load_rated_set("CLIVE", tmp_path)
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(RatedSetError, match=r"no dmos\.csv of KADID-10k .* it holds cats\."):
+        load_rated_set("KADID", tmp_path)
     with pytest.raises(RatedSetError, match="there is no such folder"):
         load_rated_set("CLIVE", tmp_path / "gone")
 
 
 @pytest.mark.parametrize("names, scores, reason", [
     (NAMES, SCORES[:-1], "13 names in AllImages_release.mat but 12 scores"),
-    (NAMES, [*SCORES[:-1], np.nan], "score of '10.bmp' is not a finite number"),
-    ([*NAMES[:-1], "100.BMP"], SCORES, "'100.BMP' is there twice"),
+    (NAMES, [*SCORES[:-1], np.nan], "entry 13 of 'AllMOS_release' is nan, not a finite number"),
+    ([*NAMES[:-1], "100.BMP"], SCORES, "entry 13: '100.BMP' is there twice, first in entry 8"),
 ])  # fmt: skip
 def test_wrong_score_file(clive, names, scores, reason):
     write_scores(clive, names, scores)
@@ -159,8 +193,35 @@ def test_table_with_another_folder(pictures, tmp_path_factory):
     elsewhere = table(tmp_path_factory.mktemp("tables"), "image,mos\nb.jpg,3\nSUB/c.png,4\n")
     rated = load_scores_table(elsewhere, pictures)
     assert rated.images[0].path == pictures / "b.JPG"
-    # Only the file's name is matched in any case, not the folders above it.
-    assert rated.missing == ("SUB/c.png",)
+    # Folders match in any case too.
+    assert rated.images[1].path == pictures / "sub/c.png"
+    assert rated.missing == ()
+
+
+def test_a_name_in_the_right_case_goes_first(pictures):
+    Image.new("RGB", (5, 5)).save(pictures / "A.png")
+    rated = load_scores_table(table(pictures, "image,mos\na.png,1\nA.png,2\n"))
+    assert [image.path.name for image in rated.images] == ["a.png", "A.png"]
+
+
+def test_contents_and_official_parts_of_a_table(pictures):
+    text = "image,mos,reference,split\na.png,1,sea,training\nb.JPG,2,sea,VAL\nsub/c.png,3,,\n"
+    rated = load_scores_table(table(pictures, text))
+    assert [(image.reference, image.split) for image in rated.images] == [
+        ("sea", "train"), ("sea", "validation"), (None, None),
+    ]  # fmt: skip
+    assert (rated.kind, rated.native_range, rated.split_rule) == ("MOS", None, "official")
+    by_content = table(pictures, "image,mos,reference\na.png,1,sea\n")
+    assert load_scores_table(by_content).split_rule == "reference"
+
+
+def test_a_table_as_a_set(pictures):
+    table(pictures, "image,mos\na.png,1\n")
+    rated = load_rated_set("csv", pictures)
+    assert (rated.name, rated.images[0].mos, shortfall(rated)) == ("scores.csv", 1.0, [])
+    (pictures / "other.csv").write_text("image,mos\n")
+    with pytest.raises(RatedSetError, match=r"scores of csv: other\.csv, scores\.csv; keep one .* --scores"):
+        load_rated_set("csv", pictures)
 
 
 def test_absolute_paths(pictures, tmp_path_factory):
@@ -181,6 +242,9 @@ def test_absolute_paths(pictures, tmp_path_factory):
     ("image,mos\n\nb.jpg,1\n,2\n", "line 4: the column 'image' is empty"),
     ("image,mos\na.png,1\nb.jpg,2\na.png,3\n", "line 4: 'a.png' is there twice, first in line 2"),
     ("image,mos\na.png,1,2\n", "line 2: has 3 cells, the header has 2"),
+    ("image,mos\na.png,1\n./a.png,1\n", "line 3: './a.png' is there twice"),
+    ("image,mos,split\na.png,1,holdout\n", "line 2: split 'holdout' is none of train, training, val"),
+    ("image,mos,split,split\na.png,1,test,train\n", "line 1: expected one column 'split'"),
     ("image,mos\ngone.png,1\n", "none of the 1 pictures of scores.csv is there"),
 ])  # fmt: skip
 def test_wrong_table(pictures, text, reason):
