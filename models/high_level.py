@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,11 +11,22 @@ from torch.nn import functional as F
 
 from models.attention_pool import AttentionPool, Positions
 
+Layers = Callable[[torch.Tensor], torch.Tensor]
+
 # Of the pictures that CLIP was trained on.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # Below this side the last of CLIP's feature maps, a 32nd of the picture, is empty.
 SMALLEST_PICTURE = 32
+# The layers of CLIP's ResNet that see the picture at a quarter of its size or more, with the maps that take
+# the most memory; how many pixels that makes a row of theirs; and how many rows of the picture beyond a band
+# they look at (16), rounded up.
+SHALLOW = ("conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3", "relu3", "avgpool", "layer1")
+DEEP = ("layer2", "layer3", "layer4", "attnpool")
+SHALLOW_STRIDE = 4
+HALO = 32
+# Pixels of a band; a picture that has fewer passes whole.
+BAND_PIXELS = 1 << 21
 # By which the difference of the two cosines is divided.
 QUALITY_TEMPERATURE = 0.1
 
@@ -44,7 +56,50 @@ class HighLevelEncoder(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Features (N, features), not normalised, of pictures (N, 3, H, W) in [0, 1]."""
-        return self.visual((pictures - self.mean) / self.std)
+        if self.training:  # BatchNorm has to see all of a batch at once
+            return self.visual((pictures - self.mean) / self.std)
+        rows = max(HALO, BAND_PIXELS // pictures.shape[-1]) // SHALLOW_STRIDE * SHALLOW_STRIDE
+        maps = in_bands(self._shallow, pictures, rows)
+        for name in DEEP:
+            maps = getattr(self.visual, name)(maps)
+        return maps
+
+    def _shallow(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Maps (N, C, h, w) of pictures (N, 3, H, W), a quarter of their size."""
+        maps = (pictures - self.mean) / self.std
+        for name in SHALLOW:
+            maps = getattr(self.visual, name)(maps)
+        return maps
+
+
+def in_bands(
+    layers: Callable[[torch.Tensor], torch.Tensor], pictures: torch.Tensor, rows: int
+) -> torch.Tensor:
+    """`layers(pictures)` computed in horizontal bands, so that only the result is whole in memory.
+
+    A band is computed with HALO rows above and below, whose results are dropped: they saw the cut
+    where the picture goes on.
+
+    Args:
+        layers: convolutions that together see no more than HALO rows beyond a pixel and make maps
+            (N, C, H // SHALLOW_STRIDE, W // SHALLOW_STRIDE).
+        pictures: (N, 3, H, W).
+        rows: of a band, a multiple of SHALLOW_STRIDE.
+    """
+    height = pictures.shape[-2]
+    if height <= rows + HALO:
+        return layers(pictures)
+    whole = None
+    for top in range(0, height // SHALLOW_STRIDE * SHALLOW_STRIDE, rows):
+        first = max(0, top - HALO)
+        part = layers(pictures[:, :, first : min(top + rows + HALO, height)])
+        if whole is None:
+            whole = part.new_empty((*part.shape[:2], height // SHALLOW_STRIDE, part.shape[3]))
+        above, kept = (top - first) // SHALLOW_STRIDE, rows // SHALLOW_STRIDE
+        target = whole[:, :, top // SHALLOW_STRIDE :][:, :, :kept]
+        target.copy_(part[:, :, above : above + target.shape[2]])
+    assert whole is not None
+    return whole
 
 
 def antonym_quality(features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:

@@ -69,3 +69,18 @@ def test_a_grey_of_clips_mean_colour_enters_as_zeros(weights):
     weights.encoder(torch.tensor(CLIP_MEAN).view(1, 3, 1, 1).expand(1, 3, 32, 32))
     handle.remove()
     assert seen[0].abs().max() == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(301, 70), (640, 33), (97, 128), (96, 64)])
+@torch.inference_mode()
+def test_a_picture_in_bands_is_the_whole_picture(weights, monkeypatch, height, width):
+    pictures = torch.rand(1, 3, height, width)
+    whole = weights.encoder(pictures)
+    seen = []
+    handle = weights.encoder.visual.conv1.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].shape)
+    )
+    monkeypatch.setattr("models.high_level.BAND_PIXELS", 32 * width)
+    torch.testing.assert_close(weights.encoder(pictures), whole, rtol=0, atol=1e-5)
+    handle.remove()
+    assert len(seen) >= 3 and max(shape[2] for shape in seen) <= 32 + 2 * 32
