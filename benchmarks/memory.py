@@ -28,8 +28,8 @@ def main() -> None:
         model = import_clip().model.CLIP(1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12)
         save_file({key: value.half().contiguous() for key, value in model.state_dict().items()}, clip)
         for branch in ("low", "high", "both"):
-            command: list[str | Path] = [sys.executable, "test_zeroshot.py", "--test_img_path", picture, "--branch", branch,
-                       "--clip_weights", clip, "--device", "cpu"]  # fmt: skip
+            arguments = ["--branch", branch, "--clip_weights", str(clip), "--device", "cpu"]
+            command = [sys.executable, "test_zeroshot.py", "--test_img_path", str(picture), *arguments]
             started = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
             ended = resource.getrusage(resource.RUSAGE_CHILDREN)
