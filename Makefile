@@ -20,6 +20,8 @@ test: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks.fsim
 	$(RUN) -m benchmarks.training_step
+	$(RUN) -m benchmarks.attention_pool
+	$(RUN) -m benchmarks.memory
 	$(RUN) -m benchmarks.data_wait
 
 $(VENV)/bin/python:
