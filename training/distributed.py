@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed, nn
 
+from models.device import choose_device
+
 T = TypeVar("T")
 
 
@@ -28,11 +30,15 @@ def is_first() -> bool:
 
 
 def join_processes(device: torch.device) -> torch.device:
-    """Join the others, if there are any; the device that is this process's own."""
+    """Join the others, if there are any; the device that is this process's own.
+
+    Raises:
+        ValueError: fewer GPUs than processes.
+    """
     if processes() == 1 or distributed.is_initialized():
         return device
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device

@@ -52,7 +52,7 @@ class LossError(ArithmeticError):
 def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
     """Train to the end and return the path of the final weights.
 
-    Of several processes the first alone writes: the run's folder is its.
+    Of several processes all compute, and only the first writes.
     """
     first, before = _go_on(task, run) if resume else (0, 0.0)
     if not is_first():

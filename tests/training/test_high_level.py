@@ -114,6 +114,17 @@ def test_the_other_choices_train_the_projection_and_keep_the_statistics(config, 
     assert "encoder.visual.attnpool.positional_embedding" not in changed(before, task, "attnpool")
 
 
+def test_mixed_precision_leaves_the_loss_nearly_as_it_is(config):
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        task = high_level_task(dataclasses.replace(config, precision=precision))
+        loss, figures = task.loss(next(iter(task.batches(0))))
+        assert loss.dtype == figures["quality_low"].dtype == torch.float32
+        losses.append(loss.item())
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
+
+
 def test_weights_are_the_image_encoder_under_clips_names(config, tmp_path, tiny_clip_file):
     _, task, _, path = train(config, tmp_path)
     names = {key.removeprefix("visual.") for key in load_file(tiny_clip_file) if key.startswith("visual.")}
