@@ -82,15 +82,45 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
-class LowLevelTraining:
+class Training:
+    """What the training of both branches has in common."""
+
+    # Folder-per-image sets, several separated by commas. `synthesize_distortions.py` makes one.
+    data: tuple[str, ...] = ("data/distorted",)
+    # Passes over all photographs.
+    epochs: int = 15
+    # Seed of the start weights, of the order of photographs and of every draw.
+    seed: int = 0
+    # "auto" takes a CUDA GPU when there is one.
+    device: str = "auto"
+    # "auto" takes bfloat16 on GPUs and processors that compute in it, else float32.
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    # Processes that read and cut; 0 reads in the training process, -1 takes half the cores, at
+    # least 1 and at most 4: the step itself wants the others.
+    workers: int = -1
+    # Minutes between checkpoints inside an epoch: what a power cut can cost. One is written at
+    # each epoch's end besides.
+    checkpoint_minutes: float = 3.0
+    # Epochs between weights that are kept as Train/epoch_NNN.safetensors (45 MB each of the low,
+    # 153 MB each of the high level), so that they can be scored along the way: a lower loss is no
+    # sign of a better score.
+    export_epochs: int = 5
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "epochs", "export_epochs")
+        _at_least(self, 0, "seed", "checkpoint_minutes")
+        _at_least(self, -1, "workers")
+
+
+@dataclass(frozen=True)
+class LowLevelTraining(Training):
     """Training of the low-level encoder (method.md part 1); defaults fit a 2-core machine in an hour."""
 
     run_type: Literal["ll_model_train"] = "ll_model_train"
-    # Folder-per-image sets, several separated by commas. `synthesize_distortions.py` makes one.
-    data: tuple[str, ...] = ("data/distorted",)
     # Where run folders are made.
     results: str = "Results/LLM"
     # Photographs a step. Authors: 8, which the paper's 9 versions and 2 views turn into 144 pictures.
+    # The last, shorter batch of a pass is used too.
     photographs: int = 8
     # Versions of a photograph in a step: the reference and versions - 1 others, drawn anew each time.
     # A folder that holds fewer gives all it has.
@@ -112,30 +142,63 @@ class LowLevelTraining:
     final_learning_rate: float = 1e-6
     # Authors: 0.05, on BatchNorm and biases too; kept.
     weight_decay: float = 0.05
-    # Passes over all folders. The last, shorter batch of a pass is used too.
-    epochs: int = 15
-    # Seed of the start weights, of the order of folders and of every draw.
-    seed: int = 0
-    # "auto" takes a CUDA GPU when there is one.
-    device: str = "auto"
-    # "auto" takes bfloat16 on GPUs and processors that compute in it, else float32.
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    # Processes that read and cut; 0 reads in the training process, -1 takes half the cores, at
-    # least 1 and at most 4: the step itself wants the others.
-    workers: int = -1
-    # Minutes between checkpoints inside an epoch: what a power cut can cost. One is written at
-    # each epoch's end besides.
-    checkpoint_minutes: float = 3.0
-    # Epochs between weights that are kept as Train/epoch_NNN.safetensors (45 MB each), so that
-    # they can be scored along the way: a lower loss is no sign of a better score.
-    export_epochs: int = 5
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "photographs", "grid", "piece", "epochs", "export_epochs")
+        super().__post_init__()
+        _at_least(self, 1, "photographs", "grid", "piece")
         _at_least(self, 2, "versions")
-        _at_least(self, 0, "seed", "weight_decay", "checkpoint_minutes")
-        _at_least(self, -1, "workers")
+        _at_least(self, 0, "weight_decay")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
+
+
+@dataclass(frozen=True)
+class HighLevelTraining(Training):
+    """Fine-tuning of CLIP's image encoder (method.md part 2); made for a GPU, runs on a processor."""
+
+    run_type: Literal["hl_model_train"] = "hl_model_train"
+    # Where run folders are made.
+    results: str = "Results/HLM"
+    # Of CLIP's ResNets, as its package names them. Authors: RN50.
+    architecture: str = "RN50"
+    # File of CLIP's weights; empty takes what GREPQ_CLIP_WEIGHTS names, else the package's own.
+    clip_weights: str = ""
+    # What a folder's reference photograph has in its file name; of several the last in sorted order.
+    # In a folder that holds pictures itself each is a photograph, whatever its name.
+    reference: str = "REF"
+    # Side in pixels of the centre crop, at full resolution. 224 is what CLIP was trained on. Smaller
+    # photographs are padded with CLIP's mean colour.
+    crop: int = 224
+    # Photographs a step, over all processes of torchrun. Authors: 128: the more there are, the
+    # further apart are the best and the worst of them. The last, shorter batch of a pass is dropped.
+    photographs: int = 128
+    # G, members of the good and of the bad group. Authors: 4, so that 8 of 128 photographs teach.
+    group_size: int = 8
+    # Of the group contrastive loss. Authors: 0.5.
+    temperature: float = 0.5
+    # A good and a bad prompt, or several pairs; CLIP reads them in lower case.
+    prompts: tuple[str, ...] = ("a Good photo.", "a Bad photo.")
+    # Positional embedding of the attention pool: "interpolate" is stock CLIP at 224, "none" is what
+    # the score uses.
+    positions: Literal["interpolate", "none"] = "interpolate"
+    # Statistics of BatchNorm: each batch's own ("train", as the authors), or CLIP's, kept as they
+    # are ("frozen"), which is what small batches want. Its weights are trained either way.
+    batch_norm: Literal["train", "frozen"] = "train"
+    # The projection that only the loss sees. Authors: stays as it was drawn.
+    projection: Literal["frozen", "trained"] = "frozen"
+    # What follows it. Authors: a ReLU, which keeps all similarities between 0 and 1.
+    projection_activation: Literal["relu", "none"] = "relu"
+    # Adam. Authors: 1e-6; ten times that is still small for fine-tuning, and gets somewhere.
+    learning_rate: float = 1e-5
+    # The rate rises from 0 over so many epochs, then stays, as the authors'.
+    warmup_epochs: float = 2.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self, 2, "group_size")
+        _at_least(self, 2 * self.group_size, "photographs")
+        _at_least(self, 32, "crop")
+        _at_least(self, 0, "warmup_epochs")
+        _above_zero(self, "temperature", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -182,10 +245,13 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
     grid=7, piece=32, temperature=0.5, alpha_exponent=1.0, learning_rate=1e-4, precision="float32"
 )
 
+RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")
+
 # What `--preset` and `--run_type` choose from.
 SYNTHESIS_PRESETS = {"default": Synthesis(), "authors": AUTHORS_SYNTHESIS}
-TRAINING_PRESETS = {
+TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     "ll_model_train": {"default": LowLevelTraining(), "released": RELEASED_LOW_LEVEL},
+    "hl_model_train": {"default": HighLevelTraining(), "released": RELEASED_HIGH_LEVEL},
 }
 
 

@@ -11,9 +11,9 @@ import torch
 from benchmarks.timing import machine, seconds
 from configs import LowLevelTraining
 from datasets.version_pairs import Batch
-from models.device import choose_device, choose_precision
+from models.device import choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder
-from training.low_level import low_level_loss, place_model
+from training.low_level import low_level_loss
 
 
 def make_step(side: int, precision: torch.dtype, layout: torch.memory_format):

@@ -64,18 +64,27 @@ class VersionPairs(Dataset[Photograph]):
 class PhotographOrder(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, place) from a step on to the end of training, shuffled anew each epoch.
 
-    The last, shorter batch of an epoch is kept. A step's content follows from the seed and its
-    number alone, so a resumed run goes on exactly where it was.
+    The last, shorter batch of an epoch is kept unless `drop_last` is set. A step's content follows
+    from the seed and its number alone, so a resumed run goes on exactly where it was.
     """
 
-    def __init__(self, folders: int, photographs: int, epochs: int, seed: int, first_step: int = 0) -> None:
+    def __init__(
+        self,
+        folders: int,
+        photographs: int,
+        epochs: int,
+        seed: int,
+        first_step: int = 0,
+        drop_last: bool = False,
+    ) -> None:
         self.folders, self.photographs, self.epochs = folders, photographs, epochs
-        self.seed, self.first_step = seed, first_step
+        self.seed, self.first_step, self.drop_last = seed, first_step, drop_last
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches an epoch, the short one included."""
-        return -(-self.folders // self.photographs)
+        """Batches an epoch."""
+        whole, rest = divmod(self.folders, self.photographs)
+        return whole + (rest > 0 and not self.drop_last)
 
     def __len__(self) -> int:
         return self.steps_per_epoch * self.epochs - self.first_step
@@ -85,7 +94,7 @@ class PhotographOrder(Sampler[list[tuple[int, int]]]):
             order = torch.randperm(self.folders, generator=seeded_generator(self.seed, epoch, -1))
             batches = order.split(self.photographs)
             done = max(0, self.first_step - epoch * self.steps_per_epoch)
-            for batch in batches[done:]:
+            for batch in batches[done : self.steps_per_epoch]:
                 yield [(epoch, place) for place in batch.tolist()]
 
 

@@ -5,7 +5,15 @@ import json
 
 import pytest
 
-from configs import TRAINING_PRESETS, ConfigError, LowLevelTraining, Synthesis, from_saved, override
+from configs import (
+    TRAINING_PRESETS,
+    ConfigError,
+    HighLevelTraining,
+    LowLevelTraining,
+    Synthesis,
+    from_saved,
+    override,
+)
 
 
 def test_values_take_the_type_of_their_field():
@@ -44,6 +52,33 @@ def test_the_released_preset_is_the_authors():
     assert (released.temperature, released.alpha_exponent, released.loss_form) == (0.5, 1.0, "inside")
     assert (released.learning_rate, released.final_learning_rate) == (1e-4, 1e-6)
     assert (released.weight_decay, released.epochs) == (0.05, 15)
+
+
+def test_the_released_preset_of_the_high_level_is_the_authors():
+    released = TRAINING_PRESETS["hl_model_train"]["released"]
+    assert (released.photographs, released.group_size, released.temperature) == (128, 4, 0.5)
+    assert (released.learning_rate, released.warmup_epochs, released.epochs) == (1e-6, 2.5, 15)
+    assert (released.positions, released.batch_norm, released.crop) == ("interpolate", "train", 224)
+    assert (released.projection, released.projection_activation) == ("frozen", "relu")
+    assert (released.architecture, released.reference) == ("RN50", "REF")
+    assert released.prompts == ("a Good photo.", "a Bad photo.")
+    assert (HighLevelTraining().group_size, HighLevelTraining().learning_rate) == (8, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["group_size=1"], "'group_size' must be at least 2"),
+        (["photographs=15"], "'photographs' must be at least 16"),
+        (["crop=31"], "'crop' must be at least 32"),
+        (["warmup_epochs=-1"], "'warmup_epochs' must be at least 0"),
+        (["projection=thawed"], "one of frozen, trained"),
+        (["epochs=0"], "'epochs' must be at least 1"),
+    ],
+)
+def test_a_wrong_value_of_the_high_level_is_named(assignments, words):
+    with pytest.raises(ConfigError, match=words):
+        override(HighLevelTraining(), assignments)
 
 
 def test_a_configuration_survives_json():

@@ -10,18 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from models.high_level_weights import load_high_level
 from models.low_level_weights import load_low_level
+from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["photographs=2", "versions=3", "grid=1", "piece=32", "epochs=4", "precision=float32", "device=cpu"]
+HIGH = ["--run_type", "hl_model_train"]
+TINY_HIGH = ["photographs=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
 
 
-def train(*arguments, **options):
+def train(*arguments, launcher=(), **options):
     return subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *arguments],
+        [sys.executable, *launcher, ROOT / "train.py", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
 
@@ -68,26 +73,93 @@ def test_a_run_leaves_configuration_log_plot_tensorboard_and_weights(whole_run):
     assert str(run / "Train" / "final.safetensors") in output
 
 
-def test_a_killed_run_resumes_to_the_same_bits(whole_run, tiny_set, tmp_path):
-    killed = train("--set", f"data={tiny_set}", f"results={tmp_path}", *TINY, "checkpoint_minutes=0")
-    run = tmp_path / "Run0001"
+@pytest.fixture(scope="module")
+def high_run(tiny_set, tiny_clip_file, tmp_path_factory):
+    """Arguments of a high-level run, its folder and what it printed."""
+    results = tmp_path_factory.mktemp("high")
+    arguments = [*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}", *TINY_HIGH]
+    status, output, errors = finish(train(*arguments, f"results={results}"))
+    assert status == 0, errors
+    return arguments, results / "Run0001", output
+
+
+def kill_at_first_checkpoint(process, run):
     until = time.monotonic() + 120
     while not (run / "Train" / "latest.pt").is_file():
         assert time.monotonic() < until
-        assert killed.poll() is None, killed.communicate()[1]
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
     assert not (run / "Train" / "final.safetensors").exists()
+
+
+def assert_same_bits(run, whole, steps):
+    ours, theirs = (load_file(path / "Train" / "final.safetensors") for path in (run, whole))
+    assert all(np.array_equal(ours[key].numpy(), theirs[key].numpy()) for key in theirs)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(steps))
+
+
+def test_a_killed_run_resumes_to_the_same_bits(whole_run, tiny_set, tmp_path):
+    run = tmp_path / "Run0001"
+    arguments = ["--set", f"data={tiny_set}", f"results={tmp_path}", *TINY, "checkpoint_minutes=0"]
+    kill_at_first_checkpoint(train(*arguments), run)
     status, _, errors = finish(train("--resume", run))
     assert status == 0, errors
-    resumed, whole = (load_file(path / "Train" / "final.safetensors") for path in (run, whole_run[0]))
-    assert all(np.array_equal(resumed[key].numpy(), whole[key].numpy()) for key in whole)
-    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
-    assert steps == list(range(12))
+    assert_same_bits(run, whole_run[0], 12)
 
 
-def test_bad_input_is_one_sentence_and_status_2(tiny_set, tmp_path):
+def test_a_killed_high_level_run_resumes_to_the_same_bits_without_its_type(high_run, tmp_path):
+    arguments, whole, _ = high_run
+    run = tmp_path / "Run0001"
+    kill_at_first_checkpoint(train(*arguments, f"results={tmp_path}", "checkpoint_minutes=0"), run)
+    status, output, errors = finish(train("--resume", run))
+    assert status == 0, errors
+    assert f"Going on with {run}" in output
+    assert_same_bits(run, whole, 12)
+
+
+def test_a_high_level_run_logs_its_groups_and_leaves_weights_that_load(high_run, tiny_clip_file):
+    _, run, output = high_run
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert all(0 < line["quality_low"] < line["quality_high"] < 1 for line in lines)
+    weights = run / "Train" / "final.safetensors"
+    assert load_high_level(tiny_clip_file, weights, ("good", "bad"), "none").metadata["steps"] == "12"
+    assert f"--hl_model_weights_path {weights}" in output
+
+
+def test_two_processes_make_the_groups_and_the_update_of_one(high_run, tmp_path):
+    arguments, _, _ = high_run
+    changes = [
+        "epochs=2",
+        "warmup_epochs=0",
+        "learning_rate=3e-4",
+        "projection=trained",
+        "checkpoint_minutes=0",
+    ]
+    runs = [tmp_path / name / "Run0001" for name in ("one", "two")]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    for run, start in zip(runs, ((), launcher), strict=True):
+        process = train(*arguments, *changes, f"results={run.parent}", launcher=start)
+        status, output, errors = finish(process)
+        assert status == 0, errors
+        assert output.count("Training into") == output.count("Weights:") == 1
+    one, two = ([json.loads(line) for line in (run / "log.jsonl").open()] for run in runs)
+    for figure in ("loss", "quality_low", "quality_high"):
+        for ours, theirs in zip(two, one, strict=True):
+            assert ours[figure] == pytest.approx(theirs[figure], abs=1e-4)
+    one, two = (read_checkpoint(run / "Train" / "latest.pt") for run in runs)
+    for key, value in one["model"].items():
+        assert torch.allclose(two["model"][key], value, rtol=0, atol=1e-4), key
+    # Adam's running mean of the gradients: what the update is made of, before it is brought to one size.
+    for place, state in one["optimiser"]["state"].items():
+        mean = state["exp_avg"]
+        difference = two["optimiser"]["state"][place]["exp_avg"] - mean
+        assert difference.norm() <= 1e-4 * mean.norm() + 1e-9, place
+
+
+def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_path):
     cases = [
         (["--set", "epoch=3"], "did you mean 'epochs'"),
         (["--preset", "release"], "released"),
@@ -95,8 +167,14 @@ def test_bad_input_is_one_sentence_and_status_2(tiny_set, tmp_path):
         (["--resume", tmp_path / "Run0007"], "Run0007"),
         (["--resume", "--set", f"results={tmp_path}"], "--set"),
         (["--set", f"data={tiny_set}", "device=cuda:7"], "cuda:7"),
+        ([*HIGH, "--set", f"data={tiny_set}"], "no CLIP weights"),
+        ([*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}"], "photographs=5"),
     ]
     processes = [train(*arguments) for arguments, _ in cases]
+    # What torchrun tells each of its processes.
+    several = os.environ | {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    cases.append(([], "one process: call python, not torchrun"))
+    processes.append(train("--set", f"data={tiny_set}", env=several))
     for process, (_, words) in zip(processes, cases, strict=True):
         status, _, errors = finish(process)
         assert status == 2, errors

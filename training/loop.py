@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from training.checkpoint import CheckpointError, read_checkpoint, restore, save_checkpoint
+from training.distributed import average_gradients, is_first
 from training.run_folder import RunFolder, checkpoint_of
 
 
@@ -31,8 +32,8 @@ class Task:
     batches: Callable[[int], Iterable[Any]]
     # Digest of what is trained on, so that a run does not go on with other data.
     data: str
-    # Scalar loss of a batch.
-    loss: Callable[[Any], torch.Tensor]
+    # Scalar loss of a batch, and scalars to log beside it.
+    loss: Callable[[Any], tuple[torch.Tensor, dict[str, torch.Tensor]]]
     # The photographs in a batch, for the message when its loss is not finite.
     names: Callable[[Any], list[str]]
     # Writes the weights as a score script reads them; receives the path without suffix and the steps done.
@@ -40,78 +41,90 @@ class Task:
     # Epochs between exported weights; the last epoch's are always exported.
     export_epochs: int
     checkpoint_minutes: float
+    # What to do with the weights, {} being their path.
+    scoring: str
 
 
 class LossError(ArithmeticError):
-    """Loss or weights are not finite; the message says at which step, on what, and what is kept."""
+    """Loss or weights are not finite; the message says at which step and on what."""
 
 
 def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
     """Train to the end and return the path of the final weights.
 
-    Log lines hold step, epoch, loss, learning rate, seconds of the step and seconds waited for data.
+    Of several processes all compute, and only the first writes.
     """
+    first, before = _go_on(task, run) if resume else (0, 0.0)
+    if not is_first():
+        for _ in steps(task, first):
+            pass
+        return run
     total = task.steps_per_epoch * task.epochs
-    first, before = 0, 0.0
-    if resume:
-        content = read_checkpoint(checkpoint_of(run))
-        if content["data"] != task.data:
-            raise CheckpointError(
-                f"{run}: the sets have changed since its checkpoint, so it cannot go on; start a new run."
-            )
-        restore(content, task.model, task.optimiser, task.schedule)
-        first, before = content["step"], content["seconds"]
     folder = RunFolder(run, first)
-    started = saved = asked = time.monotonic()
-
-    def save(done: int) -> None:
-        folder.flush()
-        seconds = before + time.monotonic() - started
-        save_checkpoint(
-            folder.checkpoint, task.model, task.optimiser, task.schedule, done, seconds,
-            dataclasses.asdict(config), task.data,
-        )  # fmt: skip
-
-    def stop(reason: str) -> LossError:
-        return LossError(
-            f"{reason} What is kept in {folder.weights} is of before; start a new run with a lower "
-            "learning_rate or precision=float32."
-        )
-
-    task.model.train()
     progress = tqdm(total=total, initial=first, desc=run.name, unit="step", dynamic_ncols=True)
+    started = saved = time.monotonic()
     try:
-        for step, batch in enumerate(task.batches(first), start=first):
-            received = time.monotonic()
-            loss = task.loss(batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise stop(f"The loss of step {step} is {value}, on {', '.join(task.names(batch))}.")
-            task.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            task.optimiser.step()
-            rate = task.schedule.get_last_lr()[0]
-            task.schedule.step()
-
-            done, now = step + 1, time.monotonic()
-            epoch = step // task.steps_per_epoch
-            folder.record(
-                {"step": step, "epoch": epoch, "loss": value, "learning_rate": rate,
-                 "seconds": round(now - asked, 4), "waited": round(received - asked, 4)}
-            )  # fmt: skip
-            progress.set_postfix(epoch=f"{epoch + 1}/{task.epochs}", loss=f"{value:.4f}", refresh=False)
+        for line, figures in steps(task, first):
+            folder.record(line, figures)
+            done, epoch = line["step"] + 1, line["epoch"] + 1
+            shown = {name: f"{value:.4f}" for name, value in {"loss": line["loss"], **figures}.items()}
+            progress.set_postfix({"epoch": f"{epoch}/{task.epochs}"} | shown, refresh=False)
             progress.update()
             epoch_ends = done % task.steps_per_epoch == 0
-            if epoch_ends or now - saved > 60 * task.checkpoint_minutes:
+            if epoch_ends or time.monotonic() - saved > 60 * task.checkpoint_minutes:
                 # Weights first: a run that is killed between the two makes them again.
-                if epoch_ends and done < total and (epoch + 1) % task.export_epochs == 0:
-                    task.export(folder.weights / f"epoch_{epoch + 1:03d}", done)
-                save(done)
+                if epoch_ends and done < total and epoch % task.export_epochs == 0:
+                    task.export(folder.weights / f"epoch_{epoch:03d}", done)
+                folder.flush()
+                save_checkpoint(
+                    folder.checkpoint, task.model, task.optimiser, task.schedule, done,
+                    before + time.monotonic() - started, dataclasses.asdict(config), task.data,
+                )  # fmt: skip
                 saved = time.monotonic()
-            asked = time.monotonic()
-    except CheckpointError as error:
-        raise stop(str(error)) from None
+    except (CheckpointError, LossError) as error:
+        raise LossError(
+            f"{error} What is kept in {folder.weights} is of before; start a new run with a lower "
+            "learning_rate or precision=float32."
+        ) from None
     finally:
         progress.close()
         folder.close()
     return task.export(folder.weights / "final", total)
+
+
+def steps(task: Task, first: int) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+    """Train from step `first` on; after each step its log line and the figures of its task.
+
+    A line holds step, epoch, loss, learning rate, seconds of the step and seconds waited for data.
+    """
+    task.model.train()
+    asked = time.monotonic()
+    for step, batch in enumerate(task.batches(first), start=first):
+        received = time.monotonic()
+        loss, figures = task.loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise LossError(f"The loss of step {step} is {value}, on {', '.join(task.names(batch))}.")
+        task.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(task.model)
+        task.optimiser.step()
+        rate = task.schedule.get_last_lr()[0]
+        task.schedule.step()
+        line = {
+            "step": step, "epoch": step // task.steps_per_epoch, "loss": value, "learning_rate": rate,
+            "seconds": round(time.monotonic() - asked, 4), "waited": round(received - asked, 4),
+        }  # fmt: skip
+        yield line, {name: figure.item() for name, figure in figures.items()}
+        asked = time.monotonic()
+
+
+def _go_on(task: Task, run: Path) -> tuple[int, float]:
+    """Put the task back to the run's checkpoint: steps done and the seconds that they took."""
+    content = read_checkpoint(checkpoint_of(run))
+    if content["data"] != task.data:
+        raise CheckpointError(
+            f"{run}: what it trains on has changed since its checkpoint, so it cannot go on; start a new run."
+        )
+    restore(content, task.model, task.optimiser, task.schedule)
+    return content["step"], content["seconds"]

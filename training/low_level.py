@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -12,17 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
-from configs import LowLevelTraining
+from configs import ConfigError, LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
 from datasets.version_folders import SetError, VersionFolder, find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.quality_aware import quality_aware_loss
-from models.device import autocast, choose_device, choose_precision
+from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder
 from models.weight_files import save_tensors
+from training.batches import read_batches
+from training.distributed import processes
 from training.loop import Task
+
+SCORING = """Score with them, DIR being a folder of sharp, undistorted photographs:
+python test_zeroshot.py --ll_model_weights_path {} --pristine_img_dir DIR --img_dir ..."""
 
 
 def low_level_task(config: LowLevelTraining) -> Task:
@@ -32,8 +35,10 @@ def low_level_task(config: LowLevelTraining) -> Task:
 
     Raises:
         SetError: a set that cannot be trained on.
-        ValueError: a device that is not on this machine.
+        ValueError: a device that is not on this machine, or several processes.
     """
+    if processes() > 1:
+        raise ConfigError("The low-level encoder trains in one process: call python, not torchrun.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     folders, matrices = [], []
@@ -58,22 +63,11 @@ def low_level_task(config: LowLevelTraining) -> Task:
     )
 
     def batches(first_step: int) -> Iterable[Batch]:
-        chosen = min(4, max(1, (os.cpu_count() or 1) // 2))
-        workers = chosen if config.workers == -1 else config.workers
-        return DataLoader(
-            photographs,  # collate turns photographs into a batch
-            batch_sampler=PhotographOrder(
-                len(folders), config.photographs, config.epochs, config.seed, first_step
-            ),
-            num_workers=workers,
-            collate_fn=collate,
-            # Its own generator: asking the global one would move the random state that was restored.
-            generator=torch.Generator().manual_seed(config.seed),
-            pin_memory=device.type == "cuda",
-        )
+        order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed, first_step)
+        return read_batches(photographs, order, collate, config, device)
 
-    def loss(batch: Batch) -> torch.Tensor:
-        return low_level_loss(model, batch, config, device, precision, torch.channels_last)
+    def loss(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return low_level_loss(model, batch, config, device, precision, torch.channels_last), {}
 
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
@@ -82,7 +76,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
 
     return Task(
         model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, _digest(folders, matrices),
-        loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes,
+        loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes, SCORING,
     )  # fmt: skip
 
 
@@ -93,14 +87,6 @@ def _digest(folders: Sequence[VersionFolder], matrices: Sequence[np.ndarray]) ->
         digest.update(repr([folder.path.name, *(file.name for file in folder.files)]).encode())
         digest.update(matrix.tobytes())
     return digest.hexdigest()
-
-
-def place_model(model: LowLevelEncoder, device: torch.device, layout: torch.memory_format) -> LowLevelEncoder:
-    """The model on the device with its convolutions' weights in `layout`.
-
-    Channels-last is the one in which processors and GPUs with tensor cores convolve fastest.
-    """
-    return model.to(device).to(memory_format=layout)
 
 
 def low_level_loss(

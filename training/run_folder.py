@@ -29,11 +29,14 @@ class RunFolder:
         self._log = log.open("a", encoding="utf-8")
         self._tensorboard = SummaryWriter(str(path / "Logs"), purge_step=first_step)
 
-    def record(self, line: dict[str, Any]) -> None:
-        """Append one step's figures; `line` holds at least step and loss."""
-        self._log.write(json.dumps(line) + "\n")
+    def record(self, line: dict[str, Any], figures: dict[str, float]) -> None:
+        """Append one step: `line` holds step, loss and learning rate, `figures` what the branch adds."""
+        self._log.write(json.dumps(line | figures) + "\n")
         self._tensorboard.add_scalar("TrainLoss", line["loss"], line["step"])
         self._tensorboard.add_scalar("LearningRate", line["learning_rate"], line["step"])
+        for name, value in figures.items():
+            tag = name.title().replace("_", "")  # quality_low: QualityLow
+            self._tensorboard.add_scalar(tag, value, line["step"])
 
     def flush(self) -> None:
         """Bring the log to the disk, as far as the checkpoint that is about to be written knows it."""

@@ -22,7 +22,7 @@ def tiny_task(bad_step=None, epochs=3, data="line"):
     def loss(step):
         x = torch.randn(8, 2)  # from the global generator, whose state a checkpoint must hold
         value = (model(x) - x.sum(1, keepdim=True)).square().mean()
-        return value * float("nan") if step == bad_step else value
+        return (value * float("nan") if step == bad_step else value), {"part_low": value.detach() / 2}
 
     def export(path, steps):
         exported.append((path.name, steps))
@@ -30,7 +30,7 @@ def tiny_task(bad_step=None, epochs=3, data="line"):
 
     return Task(
         model, optimiser, schedule, 4, epochs, lambda first: range(first, 4 * epochs), data, loss,
-        lambda step: [f"photograph {step}"], export, 2, 60.0,
+        lambda step: [f"photograph {step}"], export, 2, 60.0, "score {}",
     ), exported  # fmt: skip
 
 
@@ -46,6 +46,7 @@ def test_checkpoints_come_at_each_epochs_end_and_weights_when_asked(tmp_path):
     assert [line["epoch"] for line in lines] == [0] * 4 + [1] * 4 + [2] * 4
     assert lines[0]["learning_rate"] == 0.1  # the rate of the step, not of the next
     assert all(0 <= line["waited"] <= line["seconds"] for line in lines)
+    assert all(line["part_low"] == pytest.approx(line["loss"] / 2) for line in lines)
 
 
 def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tmp_path):
@@ -70,7 +71,7 @@ def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tm
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     run = make_run_folder(tmp_path, {})
     fit(tiny_task()[0], LowLevelTraining(), run)
-    with pytest.raises(CheckpointError, match="the sets have changed"):
+    with pytest.raises(CheckpointError, match="what it trains on has changed"):
         fit(tiny_task(data="curve")[0], LowLevelTraining(), run, resume=True)
 
 

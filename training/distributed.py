@@ -1,0 +1,126 @@
+"""One step by several processes that torchrun started: the batch is global, each reads its part of it.
+
+Every process computes the same loss from the features of all. Backward sums its gradient over the
+processes where features or statistics were gathered, so each ends with `processes()` times its own share
+of the parameters' gradient, and their mean is that of one process with the whole batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed, nn
+
+from models.device import choose_device
+
+T = TypeVar("T")
+
+
+def processes() -> int:
+    """How many there are; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def join_processes(device: torch.device) -> torch.device:
+    """Join the others, if there are any; the device that is this process's own.
+
+    Raises:
+        ValueError: fewer GPUs than processes.
+    """
+    if processes() == 1 or distributed.is_initialized():
+        return device
+    if device.type == "cuda":
+        device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What `make` gives in the first process, which alone calls it, in all of them."""
+    made: list[Any] = [make() if is_first() else None]
+    if processes() > 1:
+        distributed.broadcast_object_list(made)
+    return made[0]
+
+
+def own_part(batch: list[T]) -> list[T]:
+    """This process's part of a batch whose length is a multiple of `processes()`."""
+    count = len(batch) // processes()
+    start = count * int(os.environ.get("RANK", "0"))
+    return batch[start : start + count]
+
+
+class _Gather(torch.autograd.Function):
+    """(N, ...) of each process -> (processes, N, ...), equal in all; backward sums over the processes."""
+
+    @staticmethod
+    def forward(_: Any, own: torch.Tensor) -> torch.Tensor:
+        parts = [torch.empty_like(own) for _ in range(processes())]
+        distributed.all_gather(parts, own.contiguous())
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:
+        gradient = gradient.contiguous()
+        distributed.all_reduce(gradient)
+        return gradient[distributed.get_rank()]
+
+
+def gather_with_gradient(own: torch.Tensor) -> torch.Tensor:
+    """The rows (N, ...) of all processes in the order of the batch: (processes * N, ...)."""
+    return own if processes() == 1 else _Gather.apply(own).flatten(0, 1)
+
+
+def average_gradients(model: nn.Module) -> None:
+    """Replace each parameter's gradient by its mean over the processes."""
+    if processes() == 1:
+        return
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            distributed.all_reduce(parameter.grad)
+            parameter.grad /= processes()
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """BatchNorm that in training takes its statistics over the parts of all processes, on any device.
+
+    torch's SyncBatchNorm does so on GPUs only.
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+    momentum: float
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps (N, C, H, W) normalised; N, H and W are the same in all processes."""
+        if not self.training or processes() == 1:
+            return super().forward(maps)
+        wide = maps.float()
+        own = torch.stack(torch.var_mean(wide, (0, 2, 3), correction=0))  # (2, C)
+        variances, means = _Gather.apply(own).unbind(1)  # (processes, C)
+        mean = means.mean(0)
+        variance = variances.mean(0) + (means - mean).square().mean(0)
+        with torch.no_grad():
+            count = maps.numel() // len(mean) * processes()
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return ((wide - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]).to(maps.dtype)
+
+
+def share_batch_norm(model: nn.Module) -> None:
+    """Turn the model's BatchNorms into `SharedBatchNorm`s with the same parameters under the same names."""
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm

@@ -1,0 +1,170 @@
+"""Training of the high-level encoder: CLIP's good pictures gather, its bad ones too (method.md part 2)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from configs import ConfigError, HighLevelTraining
+from datasets.decoder import read_size
+from datasets.reference_photographs import Batch, ReferencePhotographs, collate, find_references
+from datasets.version_folders import SetError
+from datasets.version_pairs import PhotographOrder
+from losses.group_contrastive import choose_groups, group_contrastive_loss
+from models.device import autocast, choose_device, choose_precision, place_model
+from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
+from models.high_level_weights import NO_CLIP, find_clip, load_high_level
+from models.weight_files import WeightsError, file_sha256, save_tensors
+from training.batches import read_batches
+from training.distributed import (
+    gather_with_gradient,
+    join_processes,
+    own_part,
+    processes,
+    share_batch_norm,
+)
+from training.loop import Task
+
+# Length of a projection, the paper's.
+PROJECTED = 128
+
+SCORING = """Score with them:
+python test_zeroshot.py --hl_model_weights_path {} --img_dir ..."""
+
+
+class ProjectedEncoder(nn.Module):
+    """The image encoder and the projection of its features that the loss compares."""
+
+    def __init__(self, encoder: HighLevelEncoder, config: HighLevelTraining) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.encoder.visual.requires_grad_(True)
+        self.projection = nn.Linear(encoder.features, PROJECTED)
+        self.projection.requires_grad_(config.projection == "trained")
+        self.activation = nn.ReLU() if config.projection_activation == "relu" else nn.Identity()
+        self.frozen_statistics = config.batch_norm == "frozen"
+
+    def train(self, mode: bool = True) -> ProjectedEncoder:
+        """As of every module, but frozen BatchNorms stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Features (N, F) of pictures (N, 3, H, W) in [0, 1]."""
+        return self.encoder(pictures)
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        """Projections (N, 128) of features (N, F)."""
+        return self.activation(self.projection(features))
+
+
+def high_level_task(config: HighLevelTraining) -> Task:
+    """Everything that the loop needs to train the high-level encoder as `config` says.
+
+    Reads every photograph's bytes, and joins the other processes where torchrun started several.
+
+    Raises:
+        SetError, ImageReadError: photographs that cannot be trained on.
+        WeightsError, ClipPackageError: no CLIP, or one that cannot be used.
+        ValueError: a device that is not on this machine, or a batch that the processes cannot share.
+    """
+    if config.photographs % processes():
+        raise ConfigError(f"Field 'photographs' must be a multiple of the {processes()} processes.")
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    clip = find_clip(config.architecture, config.clip_weights or None)
+    if clip is None:
+        raise WeightsError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
+    files = [file for root in config.data for file in find_references(root, config.reference)]
+    if len(files) < config.photographs:
+        raise SetError(
+            f"{', '.join(config.data)}: {len(files)} photograph(s) are too few for a batch of "
+            f"{config.photographs}; lower it with --set photographs={len(files)} (at least 2 group_size)."
+        )
+    digest = _digest(files)
+    weights = load_high_level(clip, None, config.prompts, config.positions)
+
+    # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
+    torch.backends.cudnn.deterministic = True
+    torch.manual_seed(config.seed)
+    device = join_processes(device)
+    model = place_model(ProjectedEncoder(weights.encoder, config), device, torch.channels_last)
+    if processes() > 1:
+        share_batch_norm(model)
+    text = weights.text.to(device)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=config.learning_rate)
+    photographs = ReferencePhotographs(files, config.crop, CLIP_MEAN)
+
+    def order(first_step: int) -> PhotographOrder:
+        count, seed = len(files), config.seed
+        return PhotographOrder(count, config.photographs, config.epochs, seed, first_step, drop_last=True)
+
+    def batches(first_step: int) -> Iterable[Batch]:
+        own = (own_part(batch) for batch in order(first_step))
+        return read_batches(photographs, own, collate, config, device)
+
+    def loss(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        pictures = batch.pictures.to(device, memory_format=torch.channels_last, non_blocking=True)
+        with autocast(device, precision):
+            features = model(pictures)
+        return high_level_loss(model, gather_with_gradient(features.float()), text, config)
+
+    def export(path: Path, steps: int) -> Path:
+        path = path.with_suffix(".safetensors")
+        metadata = {"steps": str(steps), "configuration": json.dumps(asdict(config))}
+        save_tensors(weights.encoder.visual, path, metadata)
+        return path
+
+    steps_per_epoch = order(0).steps_per_epoch
+    return Task(
+        model, optimiser, warmed_up(optimiser, config.warmup_epochs, steps_per_epoch), steps_per_epoch,
+        config.epochs, batches, f"{digest} {weights.clip_sha256}", loss, lambda batch: batch.files, export,
+        config.export_epochs, config.checkpoint_minutes, SCORING,
+    )  # fmt: skip
+
+
+def warmed_up(
+    optimiser: torch.optim.Optimizer, warmup_epochs: float, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The rate of each step: from 0 in equal parts up to the optimiser's own, where it stays."""
+    warm = int(warmup_epochs * steps_per_epoch)
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(step / warm, 1.0) if warm else 1.0)
+
+
+def high_level_loss(
+    model: ProjectedEncoder, features: torch.Tensor, text: torch.Tensor, config: HighLevelTraining
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The group contrastive loss of a batch, and the mean pseudo-label of each of its two groups.
+
+    Args:
+        model: projects.
+        features: (N, F) of the whole batch.
+        text: (P, 2, F) of the prompts, the good one of each pair first.
+        config: the groups' size, the temperature.
+    """
+    with torch.no_grad():
+        quality = antonym_quality(features, text)  # (N,)
+    low, high = choose_groups(quality, config.group_size)
+    projected = model.project(features)  # (N, 128)
+    loss = group_contrastive_loss(projected[low], projected[high], config.temperature)
+    return loss, {"quality_low": quality[low].mean(), "quality_high": quality[high].mean()}
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 of names and contents; a file that is no picture is found here and not hours later."""
+    digest = hashlib.sha256()
+    for file in files:
+        read_size(file)
+        digest.update(repr([file.name, file_sha256(file)]).encode())
+    return digest.hexdigest()
