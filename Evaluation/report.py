@@ -29,6 +29,8 @@ TITLES = {
     "plcc_poly3": "PLCC, poly3",
     "plcc_logistic4": "PLCC, logistic4",
     "rmse_logistic4": "RMSE, logistic4",
+    "plcc_logistic5": "PLCC, logistic5",
+    "rmse_logistic5": "RMSE, logistic5",
 }
 # Pictures without a score that are named one by one on the terminal.
 MOST_NAMED = 10
