@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -18,6 +19,11 @@ from scipy import optimize, special, stats
 Array = np.ndarray
 # Correlation of fewer pairs is 1 or -1 by chance too often to be told.
 FEWEST = 3
+# The figures of `agreement`, in its order.
+FIGURES = (
+    "srcc", "krcc", "plcc", "plcc_poly3",
+    "plcc_logistic4", "rmse_logistic4", "plcc_logistic5", "rmse_logistic5",
+)  # fmt: skip
 # Values of a matrix of pairs or resamples that are held at once.
 _BLOCK = 1 << 21
 
@@ -33,8 +39,16 @@ class Metric:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A mapping from scores to opinions; `note` is what a reader should know of it."""
+
+    curve: Callable[[Array], Array]
+    note: str = ""
+
+
 def agreement(scores: ArrayLike, mos: ArrayLike, resamples: int = 1000, seed: int = 0) -> tuple[Metric, ...]:
-    """All figures of a set: srcc, krcc, plcc, plcc_poly3, plcc_logistic4, rmse_logistic4.
+    """All `FIGURES` of a set.
 
     Args:
         scores: (N,) predictions.
@@ -50,21 +64,34 @@ def agreement(scores: ArrayLike, mos: ArrayLike, resamples: int = 1000, seed: in
         raise ValueError(f"Scores and opinions must be two rows of one length, not {x.shape} and {y.shape}.")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("Scores and opinions must be finite.")
-    names = ("srcc", "krcc", "plcc", "plcc_poly3", "plcc_logistic4", "rmse_logistic4")
-    reason = _undefined(x, y)
+    reason = undefined(x, y)
     if reason:
-        return tuple(Metric(name, None, None, None, reason) for name in names)
+        return tuple(Metric(name, None, None, None, reason) for name in FIGURES)
     counts = resample_counts(len(x), resamples, seed)
-    cubic, cubic_note = fit_cubic(x, y)
-    logistic, logistic_note = fit_logistic(x, y)
-    return (
+    figures = [
         _metric("srcc", srcc(x, y), bootstrap_srcc(x, y, counts)),
         _metric("krcc", krcc(x, y), bootstrap_krcc(x, y, counts)),
         _metric("plcc", plcc(x, y), bootstrap_plcc(x, y, counts)),
-        _metric("plcc_poly3", plcc(cubic, y), bootstrap_plcc(cubic, y, counts), cubic_note),
-        _metric("plcc_logistic4", plcc(logistic, y), bootstrap_plcc(logistic, y, counts), logistic_note),
-        _metric("rmse_logistic4", rmse(logistic, y), bootstrap_rmse(logistic, y, counts), logistic_note),
-    )
+    ]
+    fits = {"poly3": fit_cubic(x, y), "logistic4": fit_logistic(x, y, 4), "logistic5": fit_logistic(x, y, 5)}
+    for name, fit in fits.items():
+        fitted = fit.curve(x)
+        figures.append(_metric(f"plcc_{name}", plcc(fitted, y), bootstrap_plcc(fitted, y, counts), fit.note))
+        if f"rmse_{name}" in FIGURES:
+            samples = bootstrap_rmse(fitted, y, counts)
+            figures.append(_metric(f"rmse_{name}", rmse(fitted, y), samples, fit.note))
+    return tuple(figures)
+
+
+def undefined(x: Array, y: Array) -> str:
+    """Why nothing can be computed; "" where it can."""
+    if len(x) < FEWEST:
+        return f"undefined: {len(x)} scored image(s), {FEWEST} or more are needed"
+    if np.ptp(x) == 0:
+        return "undefined: all scores are equal"
+    if np.ptp(y) == 0:
+        return "undefined: all opinions are equal"
+    return ""
 
 
 def srcc(x: Array, y: Array) -> float:
@@ -89,8 +116,8 @@ def rmse(x: Array, y: Array) -> float:
     return float(np.sqrt(np.mean((x - y) ** 2)))
 
 
-def fit_cubic(x: Array, y: Array) -> tuple[Array, str]:
-    """The least-squares polynomial of degree 3 of y on x at x, and a note.
+def fit_cubic(x: Array, y: Array) -> Fit:
+    """The least-squares polynomial of degree 3 of y on x.
 
     With fewer than 4 different scores the degree falls to their number less 1, and the note says so.
     """
@@ -99,35 +126,59 @@ def fit_cubic(x: Array, y: Array) -> tuple[Array, str]:
     if len(x) == degree + 1:
         note = f"{len(x)} images: the polynomial of degree {degree} meets them all"
     # Polynomial.fit maps x to [-1, 1] first, so close scores do not spoil the condition.
-    return _level(Polynomial.fit(x, y, degree)(x), y), note
+    return _fit(Polynomial.fit(x, y, degree), x, y, note)
 
 
-def fit_logistic(x: Array, y: Array) -> tuple[Array, str]:
-    """The opinions y fitted by b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)), at x, and a note.
+def fit_logistic(x: Array, y: Array, parameters: Literal[4, 5] = 4) -> Fit:
+    """The least-squares logistic of the opinions y on the scores x.
 
-    Falls back to the straight line, and says so, where there are fewer than 5 different scores or the
-    fit fails.
+    4 parameters: b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)), which is monotone;
+    5 parameters: b1 (1/2 - 1 / (1 + exp(b2 (x - b3)))) + b4 x + b5, which need not be (VQEG; Sheikh 2006).
+
+    Both are a constant and a step, the second a straight line too, so that given slope and place of the
+    step the rest is linear: only these two are searched for. Falls back to the straight line, and says
+    so, where there are no more different scores than parameters or the fit fails.
     """
-    line = _level(Polynomial.fit(x, y, 1)(x), y)
-    if len(np.unique(x)) < 5:
-        return line, "fewer than 5 different scores: straight line instead of the logistic"
-    # Fitted in standard units: the same start values suit any range of scores and opinions.
-    u, v = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    sign = 1.0 if np.mean(u * v) >= 0 else -1.0
-    best = None
-    for slope in (0.25, 1.0, 4.0):
-        start = (v.max(), v.min(), float(np.median(u)), sign * slope)
-        try:
-            fit = optimize.least_squares(_logistic_error, start, args=(u, v), max_nfev=2000)
-        except (ValueError, np.linalg.LinAlgError):
-            continue
-        if np.isfinite(fit.cost) and (best is None or fit.cost < best.cost):
-            best = fit
-    fitted = line if best is None else y.mean() + y.std() * _logistic(best.x, u)
-    # A flat enough logistic is a line, so a fit that is worse than the line has failed.
-    if best is None or not np.isfinite(fitted).all() or rmse(fitted, y) > rmse(line, y) * (1 + 1e-3) + 1e-12:
-        return line, "the logistic fit failed: straight line instead"
-    return _level(fitted, y), "" if best.success else "the logistic fit stopped before it converged"
+    line = Polynomial.fit(x, y, 1)
+    if len(np.unique(x)) <= parameters:
+        few = f"fewer than {parameters + 1} different scores: straight line instead of the logistic"
+        return _fit(line, x, y, few)
+    # In standard units the same start values suit any range of scores.
+    centre, spread = x.mean(), x.std()
+    u = (x - centre) / spread
+
+    def terms(shape: Array, u: Array) -> Array:
+        step = special.expit(np.exp(shape[0]) * (u - shape[1]))
+        return np.stack([np.ones_like(u), step, u][: parameters - 2], -1)  # (N, 2 or 3)
+
+    def shares(shape: Array) -> Array:
+        return np.linalg.lstsq(terms(shape, u), y, rcond=None)[0]
+
+    def error(shape: Array) -> Array:
+        return (terms(shape, u) @ shares(shape) - y) / y.std()
+
+    # From nearly a line to a jump between two scores; the place may lie outside, where only a bend is seen.
+    bounds = ((np.log(0.02), u.min() - 100), (np.log(1000.0), u.max() + 100))
+    try:
+        starts = [
+            np.array([np.log(slope), place])
+            for slope in (0.5, 1.5, 5.0, 15.0)
+            for place in np.quantile(u, (0.05, 0.25, 0.5, 0.75, 0.95))
+        ]
+        starts.sort(key=lambda shape: float(np.sum(error(shape) ** 2)))
+        found = [optimize.least_squares(error, start, bounds=bounds, max_nfev=200) for start in starts[:6]]
+        best = min(found, key=lambda fit: fit.cost)
+        weights = shares(best.x)
+        fitted = terms(best.x, u) @ weights
+    except (ValueError, np.linalg.LinAlgError):
+        return _fit(line, x, y, "the logistic fit failed: straight line instead")
+    # A logistic can come as near to a line as one likes, so a fit that is clearly worse has failed.
+    excess = rmse(fitted, y) - rmse(line(x), y)
+    if not excess <= 0:
+        failed = not excess <= 1e-3 * y.std()
+        return _fit(line, x, y, "the logistic fit failed: straight line instead" if failed else "")
+    note = "" if best.success else "the logistic fit stopped before it converged"
+    return _fit(lambda at: terms(best.x, (at - centre) / spread) @ weights, x, y, note)
 
 
 def resample_counts(images: int, resamples: int, seed: int) -> Array:
@@ -186,30 +237,11 @@ def _metric(name: str, value: float, samples: Array, note: str = "") -> Metric:
     return Metric(name, value, float(low), float(high), note)
 
 
-def _level(fitted: Array, y: Array) -> Array:
-    """The fitted values; where they differ by rounding only, their mean: nothing was found to fit."""
-    return fitted if np.ptp(fitted) > 1e-9 * np.ptp(y) else np.full_like(fitted, y.mean())
-
-
-def _undefined(x: Array, y: Array) -> str:
-    """Why nothing can be computed; "" where it can."""
-    if len(x) < FEWEST:
-        return f"undefined: {len(x)} scored image(s), {FEWEST} or more are needed"
-    if np.ptp(x) == 0:
-        return "undefined: all scores are equal"
-    if np.ptp(y) == 0:
-        return "undefined: all opinions are equal"
-    return ""
-
-
-def _logistic(b: Array, x: Array) -> Array:
-    # A width near 0 is a step; its sign is kept because it is the direction.
-    width = b[3] if abs(b[3]) > 1e-9 else np.copysign(1e-9, b[3])
-    return b[1] + (b[0] - b[1]) * special.expit((x - b[2]) / width)
-
-
-def _logistic_error(b: Array, x: Array, y: Array) -> Array:
-    return _logistic(b, x) - y
+def _fit(curve: Callable[[Array], Array], x: Array, y: Array, note: str) -> Fit:
+    """The curve; one that is level but for rounding becomes the mean: nothing was found to fit."""
+    mean = y.mean()
+    level = np.ptp(curve(x)) <= 1e-9 * np.ptp(y)
+    return Fit((lambda at: np.full(np.shape(at), mean)) if level else curve, note)
 
 
 def _standard(x: Array) -> Array:

@@ -41,9 +41,10 @@ class Protocol:
         return "Q_high" if self.low is None else "Q_low" if self.high is None else "Q"
 
     def line(self, rated: RatedSet, scored: int) -> str:
-        """Set, number of pictures, weights, pristine statistics, prompts and precision in one line."""
+        """Set, number of pictures, scale, weights, pristine statistics, prompts, precision in one line."""
         parts = [
             f"Protocol: {rated.name}, {scored} of {rated.expected or len(rated.images)} images",
+            *filter(None, [rated.scale]),
             self.encoders.line(),
         ]
         if self.pristine is not None:

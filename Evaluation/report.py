@@ -29,6 +29,8 @@ TITLES = {
     "plcc_poly3": "PLCC, poly3",
     "plcc_logistic4": "PLCC, logistic4",
     "rmse_logistic4": "RMSE, logistic4",
+    "plcc_logistic5": "PLCC, logistic5",
+    "rmse_logistic5": "RMSE, logistic5",
 }
 # Pictures without a score that are named one by one on the terminal.
 MOST_NAMED = 10
@@ -88,10 +90,14 @@ def publish(
     rated_rows = any(row.mos is not None for row in rows)
     if output is None and rated_rows:
         print(table_text(rows))
+    negated = rated.kind == "DMOS"
+    opinions = {"kind": rated.kind, "native_range": rated.native_range, "negated": negated}
     summary: dict[str, Any] = {
         "version": VERSION,
         "complete": complete,
+        "set": rated.name,
         "protocol": line,
+        "opinions": opinions if rated_rows else None,
         **protocol.encoders.checksums(),
         "pristine_sha256": None if protocol.pristine is None else protocol.pristine.patches_sha256,
         "settings": dataclasses.asdict(protocol.settings),

@@ -66,6 +66,14 @@ class RatedSet:
     remarks: tuple[str, ...] = ()
 
     @property
+    def scale(self) -> str:
+        """Kind and range of the published scores in words, "DMOS in [0, 100], negated"; "" if unrated."""
+        if all(image.mos is None for image in self.images):
+            return ""
+        limits = "" if self.native_range is None else " in [{:g}, {:g}]".format(*self.native_range)
+        return f"{self.kind}{limits}{', negated' if self.kind == 'DMOS' else ''}"
+
+    @property
     def split_rule(self) -> SplitRule:
         """How to split it: by the official parts or by contents where they are known, else by pictures."""
         if any(image.split for image in self.images):

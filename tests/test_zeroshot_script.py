@@ -18,6 +18,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from Evaluation.report import TITLES
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -87,11 +89,13 @@ def test_table_of_scores(parity, place, tmp_path):
     assert done.returncode == 1
     assert "Not scored: broken.png: is not a picture" in done.stderr
     assert "Branch: low-level (as asked)." in done.stderr
-    for title in ("SRCC", "KRCC", "PLCC, raw", "PLCC, poly3", "PLCC, logistic4", "RMSE, logistic4"):
+    for title in TITLES.values():
         assert title in done.stdout
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["complete"] is True
-    assert "3 of 4 images" in result["protocol"]
+    assert "3 of 4 images; MOS; low-level weights" in result["protocol"]
+    assert result["set"] == "t.csv"
+    assert result["opinions"] == {"kind": "MOS", "native_range": None, "negated": False}
     scores = [row["q_low"] for row in result["images"]]
     np.testing.assert_allclose(scores[:3], parity("low")["qlow_s0.75_c0.80"], atol=1e-5)
     assert scores[3] is None
@@ -113,7 +117,7 @@ def test_clive_in_miniature(place, tmp_path):
     done = call(place, "--dataset", "CLIVE", "--img_dir", tmp_path / "data", "--pristine_img_dir",
                 place / "pristine", "--output", "rows.csv", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "CLIVE, 3 of 1162 images" in done.stdout
+    assert "CLIVE, 3 of 1162 images; MOS in [0, 100]; low-level weights" in done.stdout
     assert "names 3 pictures, the whole set has 1162" in done.stderr
     assert "1 of 3 scores lie outside the range of CLIVE" in done.stderr
     rows = list(csv.DictReader((tmp_path / "rows.csv").open()))

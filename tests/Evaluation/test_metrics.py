@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.polynomial import Polynomial
-from scipy import stats
+from scipy import optimize, stats
 
 from Evaluation.metrics import (
+    FIGURES,
     agreement,
     bootstrap_krcc,
     bootstrap_plcc,
@@ -24,7 +25,13 @@ from Evaluation.metrics import (
     srcc,
 )
 
-NAMES = ["srcc", "krcc", "plcc", "plcc_poly3", "plcc_logistic4", "rmse_logistic4"]
+
+def logistic4(x, b1, b2, b3, b4):
+    return b2 + (b1 - b2) / (1 + np.exp(-(x - b3) / b4))
+
+
+def logistic5(x, b1, b2, b3, b4, b5):
+    return b1 * (0.5 - 1 / (1 + np.exp(b2 * (x - b3)))) + b4 * x + b5
 
 
 def by_name(scores, mos, **more):
@@ -47,7 +54,7 @@ def test_figures(parity, name):
     assert ours["plcc"].value == pytest.approx(float(misc[f"metric_{name}_plcc_raw"]), abs=1e-9)
     assert ours["plcc_poly3"].value == pytest.approx(float(misc[f"metric_{name}_plcc_poly3"]), abs=1e-9)
     cubic = Polynomial.fit(x, y, 3)
-    np.testing.assert_allclose(fit_cubic(x, y)[0], cubic(x))
+    np.testing.assert_allclose(fit_cubic(x, y).curve(x), cubic(x))
     np.testing.assert_allclose(
         cubic.convert().coef[::-1], misc[f"metric_{name}_poly_coeffs_high_first"], rtol=1e-5
     )
@@ -93,7 +100,7 @@ def test_intervals_hold_the_value_and_repeat():
     x, y = sample(300, 5)
     first, again = agreement(x, y), agreement(x, y)
     assert first == again
-    assert [metric.name for metric in first] == NAMES
+    assert [metric.name for metric in first] == list(FIGURES)
     for metric in first:
         assert metric.low < metric.value < metric.high
         assert metric.note == ""
@@ -107,9 +114,10 @@ def test_intervals_are_as_wide_as_theory_says():
 
 
 def test_nothing_to_fit_is_said():
-    metric = by_name(np.array([0.0, -1, -2]), np.array([0.0, 1, 0]))["plcc_logistic4"]
-    assert metric.value is None
-    assert metric.note == "undefined: the fitted scores are all equal"
+    ours = by_name(np.array([0.0, -1, -2]), np.array([0.0, 1, 0]))
+    for name in ("plcc_logistic4", "plcc_logistic5"):
+        assert ours[name].value is None
+        assert ours[name].note == "undefined: the fitted scores are all equal"
 
 
 def test_full_set_of_resamples():
@@ -118,38 +126,90 @@ def test_full_set_of_resamples():
 
 
 @pytest.mark.parametrize("scale, offset", [(1.0, 0.0), (1e-3, 0.45), (-30.0, 1e3)])
-def test_logistic_is_found_in_any_range_and_direction(scale, offset):
+@pytest.mark.parametrize("parameters, y_of", [
+    (4, lambda x: logistic4(x, 80, 20, 0.4, 0.3)),
+    (4, lambda x: logistic4(x, 20, 80, 0.4, 0.3)),
+    (4, lambda x: logistic4(x, 80, 20, 0.4, 0.01)),
+    (4, lambda x: 3 * x - 2),
+    (5, lambda x: logistic5(x, 60, 5, 0.4, 8, 50)),
+    (5, lambda x: logistic5(x, -60, 5, 0.4, 30, 50)),
+])  # fmt: skip
+def test_logistic_is_found_in_any_range_and_direction(parameters, y_of, scale, offset):
     x = np.linspace(-2, 3, 80)
-    y = 20 + 60 / (1 + np.exp(-(x - 0.4) / 0.3))
-    fitted, note = fit_logistic(scale * x + offset, y)
-    assert note == ""
-    np.testing.assert_allclose(fitted, y, atol=1e-3)
+    y = y_of(x)
+    fit = fit_logistic(scale * x + offset, y, parameters)
+    assert fit.note == ""
+    np.testing.assert_allclose(fit.curve(scale * x + offset), y, atol=1e-3)
+    between = np.linspace(-2, 0, 7)
+    np.testing.assert_allclose(fit.curve(scale * between + offset), y_of(between), atol=1e-2)
 
 
-def test_logistic_is_not_worse_than_a_line():
+def test_a_fifth_parameter_is_needed_where_opinions_go_on_rising():
+    x = np.linspace(-3, 3, 200)
+    ours = by_name(x, logistic5(x, 40, 8, 0, 10, 50))
+    assert ours["plcc_logistic5"].value == pytest.approx(1, abs=1e-9)
+    assert ours["rmse_logistic5"].value == pytest.approx(0, abs=1e-4)
+    assert ours["plcc_logistic4"].value < 0.998
+    assert ours["rmse_logistic4"].value > 1
+
+
+@pytest.mark.parametrize("parameters, formula, truth", [
+    (4, logistic4, (80, 20, 0.4, 0.3)), (5, logistic5, (60, 5, 0.4, 8, 50)),
+])  # fmt: skip
+def test_logistic_is_scipys_when_that_starts_from_the_truth(parameters, formula, truth):
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        x = generator.normal(size=150)
+        y = formula(x, *truth) + 6 * generator.normal(size=150)
+        best, _ = optimize.curve_fit(formula, x, y, p0=truth)
+        ours = by_name(x, y, resamples=2)
+        assert ours[f"rmse_logistic{parameters}"].value == pytest.approx(rmse(formula(x, *best), y), rel=1e-6)
+        expected = stats.pearsonr(formula(x, *best), y).statistic
+        assert ours[f"plcc_logistic{parameters}"].value == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("parameters", [4, 5])
+def test_logistic_is_not_worse_than_a_line(parameters):
     for seed in range(10):
         generator = np.random.default_rng(seed)
         x, y = generator.normal(size=12), generator.normal(size=12)
-        fitted, _ = fit_logistic(x, y)
-        assert rmse(fitted, y) <= rmse(Polynomial.fit(x, y, 1)(x), y) * (1 + 1e-3)
+        fitted = fit_logistic(x, y, parameters).curve(x)
+        assert rmse(fitted, y) <= rmse(Polynomial.fit(x, y, 1)(x), y) + 1e-12
 
 
-def test_failed_logistic_is_said_and_is_a_line(monkeypatch):
-    def fail(*_, **__):
-        raise ValueError("no")
+def fails(*_, **__):
+    raise ValueError("no")
 
-    monkeypatch.setattr("Evaluation.metrics.optimize.least_squares", fail)
+
+def far_off(_, start, **__):
+    """A search that ends at a jump above all scores, where the logistic is constant."""
+    return optimize.OptimizeResult(x=np.array([np.log(1000.0), 50.0]), cost=1.0, success=True)
+
+
+@pytest.mark.parametrize("search, parameters", [(fails, 4), (fails, 5), (far_off, 4)])
+def test_failed_logistic_is_said_and_is_a_line(monkeypatch, search, parameters):
+    monkeypatch.setattr("Evaluation.metrics.optimize.least_squares", search)
     x, y = sample(30)
-    metric = by_name(x, y)["plcc_logistic4"]
-    assert metric.note == "the logistic fit failed: straight line instead"
-    assert metric.value == pytest.approx(plcc(x, y))
+    ours = by_name(x, y)
+    for name in (f"plcc_logistic{parameters}", f"rmse_logistic{parameters}"):
+        assert ours[name].note == "the logistic fit failed: straight line instead"
+    assert ours[f"plcc_logistic{parameters}"].value == pytest.approx(plcc(x, y))
+
+
+def test_a_search_that_ran_out_is_said(monkeypatch):
+    whole = optimize.least_squares
+    monkeypatch.setattr(
+        "Evaluation.metrics.optimize.least_squares", lambda *a, **k: whole(*a, **{**k, "max_nfev": 1})
+    )
+    assert fit_logistic(*sample(30)).note == "the logistic fit stopped before it converged"
 
 
 def test_few_different_scores_are_said():
     x, y = np.array([1.0, 1, 2, 2, 2]), np.array([1.0, 2, 2, 3, 5])
     ours = by_name(x, y)
     assert "degree 1" in ours["plcc_poly3"].note
-    assert "straight line" in ours["plcc_logistic4"].note
+    assert ours["plcc_logistic4"].note.startswith("fewer than 5 different scores: straight line")
+    assert ours["rmse_logistic5"].note.startswith("fewer than 6 different scores: straight line")
     assert all(metric.value is not None for metric in ours.values())
 
 

@@ -1,6 +1,7 @@
 """Rated sets in their native layouts, in miniature, and tables of scores."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datasets.rated_sets import (
+    RatedImage,
+    RatedSet,
     RatedSetError,
     load_rated_set,
     load_scores_table,
@@ -222,6 +225,16 @@ def test_a_table_as_a_set(pictures):
     (pictures / "other.csv").write_text("image,mos\n")
     with pytest.raises(RatedSetError, match=r"scores of csv: other\.csv, scores\.csv; keep one .* --scores"):
         load_rated_set("csv", pictures)
+
+
+def test_the_scale_of_the_scores_in_words():
+    rated = (RatedImage("a.png", Path("a.png"), -12.0),)
+    assert (
+        RatedSet("LIVE", rated, kind="DMOS", native_range=(0, 111.5)).scale == "DMOS in [0, 111.5], negated"
+    )
+    assert RatedSet("CLIVE", rated, native_range=(0, 100)).scale == "MOS in [0, 100]"
+    assert RatedSet("t.csv", rated).scale == "MOS"
+    assert RatedSet("folder", (RatedImage("a.png", Path("a.png")),)).scale == ""
 
 
 def test_absolute_paths(pictures, tmp_path_factory):
