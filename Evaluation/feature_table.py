@@ -73,7 +73,7 @@ def table_of_features(images: Sequence[RatedImage], stores: Sequence[Store]) -> 
     Raises:
         FeatureTableError: a store cannot be written.
     """
-    keys = [_file_key(image) for image in images]
+    keys = [file_key(image) for image in images]
     rows = [_known_rows(store) for store in stores]
     missing = [
         (key, image)
@@ -159,7 +159,7 @@ def _joined(statuses: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(note for status in statuses for note in status.split(", ")))
 
 
-def _file_key(image: RatedImage) -> str:
+def file_key(image: RatedImage) -> str:
     """A text that changes when the picture's file or the size at which it is looked at does."""
     try:
         found = image.path.stat()

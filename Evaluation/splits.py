@@ -6,11 +6,12 @@ within 200 and the numbers of labels compare on the same draw.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from atomic_files import atomic_path
 from configs import VERSION, FewLabels
+from datasets.rated_sets import RatedImage
 from Evaluation.metrics import FEWEST
 
 KIND = "few_labels_splits"
@@ -27,15 +29,6 @@ _MOST_NAMED = 5
 
 class SplitError(ValueError):
     """A split that cannot be drawn or read; the message says what can be done."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What a split looks at: name, content (None: its own), part of the official split."""
-
-    name: str
-    reference: str | None = None
-    part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +81,51 @@ class SplitFile:
     splits: tuple[Split, ...]
     source: str = ""
 
+    @property
+    def sha256(self) -> str:
+        """Of all splits in their order."""
+        return hashlib.sha256("".join(split.sha256 for split in self.splits).encode()).hexdigest()
 
-def draw_splits(set_name: str, pictures: Sequence[Picture], settings: FewLabels) -> SplitFile:
+
+def asked_for(args: argparse.Namespace) -> tuple[FewLabels, SplitFile | None]:
+    """The settings that a command line asks for, and the splits that it gives.
+
+    Args:
+        args: n_labels, splits, protocol, seed, alpha, standardise, split_file; None takes the default.
+
+    Raises:
+        ConfigError: a number is out of its range.
+        SplitError: the split file cannot be used, or is given beside what it decides.
+    """
+    named = {name: getattr(args, name) for name in ("splits", "protocol", "seed")}
+    given = None
+    if args.split_file is not None:
+        for name in ("protocol", "seed"):
+            if named[name] is not None:
+                raise SplitError(f"--{name} does not go with --split_file, which decides it.")
+        given = read_splits(args.split_file)
+        if named["splits"] is not None:
+            if not 0 < named["splits"] <= len(given.splits):
+                raise SplitError(f"--splits {named['splits']}: {args.split_file} holds {len(given.splits)}.")
+            given = replace(given, splits=given.splits[: named["splits"]])
+        named = {"splits": len(given.splits), "protocol": given.protocol, "seed": given.seed}
+    named = {name: value for name, value in named.items() if value is not None}
+    # Each number of labels once, in order: the same run whichever way they are written.
+    counts = tuple(sorted(set(args.n_labels)))
+    return FewLabels(counts, alphas=tuple(args.alpha), standardise=args.standardise, **named), given
+
+
+def choose_splits(
+    set_name: str, pictures: Sequence[RatedImage], settings: FewLabels, given: SplitFile | None
+) -> SplitFile:
+    """The splits that were given, all their pictures there, else splits that are drawn."""
+    if given is None:
+        return draw_splits(set_name, pictures, settings)
+    check_names(given, [picture.name for picture in pictures], set_name)
+    return given
+
+
+def draw_splits(set_name: str, pictures: Sequence[RatedImage], settings: FewLabels) -> SplitFile:
     """The splits of a set by the protocol of `settings`.
 
     Names are sorted first, so that the order of a score file does not matter.
@@ -103,8 +139,8 @@ def draw_splits(set_name: str, pictures: Sequence[Picture], settings: FewLabels)
     for number in range(settings.splits):
         random = np.random.default_rng([settings.seed, number])
         if settings.protocol == "official":
-            pool = [picture.name for picture in pictures if picture.part in ("train", "validation")]
-            test = [picture.name for picture in pictures if picture.part == "test"]
+            pool = [picture.name for picture in pictures if picture.split in ("train", "validation")]
+            test = [picture.name for picture in pictures if picture.split == "test"]
         elif settings.protocol == "rest":
             pool, test = [picture.name for picture in pictures], []
         else:
@@ -181,13 +217,13 @@ def _split(path: Path, entry: Mapping[str, Any], seed: int) -> Split:
     return split
 
 
-def _rule(pictures: Sequence[Picture], settings: FewLabels) -> str:
+def _rule(pictures: Sequence[RatedImage], settings: FewLabels) -> str:
     """How the splits are drawn, in words for the protocol line; refuses what cannot be drawn."""
     contents = {_content(picture) for picture in pictures}
     shared = len(contents) < len(pictures)
-    official = any(picture.part for picture in pictures)
+    official = any(picture.split for picture in pictures)
     if settings.protocol == "official":
-        parts = {picture.part for picture in pictures}
+        parts = {picture.split for picture in pictures}
         if "test" not in parts or not parts & {"train", "validation"}:
             raise SplitError(
                 "--protocol official: the set has no official training and test part; take --protocol "
@@ -206,7 +242,7 @@ def _rule(pictures: Sequence[Picture], settings: FewLabels) -> str:
 
 
 def _by_content(
-    pictures: Sequence[Picture], test_share: float, random: np.random.Generator
+    pictures: Sequence[RatedImage], test_share: float, random: np.random.Generator
 ) -> tuple[list[str], list[str]]:
     """Names to label from and to test on, no content among both."""
     contents = sorted({_content(picture) for picture in pictures})
@@ -218,6 +254,6 @@ def _by_content(
     return sides
 
 
-def _content(picture: Picture) -> tuple[str, str]:
+def _content(picture: RatedImage) -> tuple[str, str]:
     """A reference shared with others, or the picture alone."""
     return ("", picture.name) if picture.reference is None else ("reference", picture.reference)

@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from configs import FewLabels
-from Evaluation.splits import Picture, SplitError, check_names, draw_splits, read_splits, write_splits
+from datasets.rated_sets import RatedImage
+from Evaluation.splits import SplitError, check_names, draw_splits, read_splits, write_splits
 
-PICTURES = [Picture(f"{k:03}.png") for k in range(100)]
-CONTENTS = [Picture(f"{k:03}.png", reference=f"r{k % 17}") for k in range(100)]
+PICTURES = [RatedImage(f"{k:03}.png", Path()) for k in range(100)]
+CONTENTS = [RatedImage(f"{k:03}.png", Path(), reference=f"r{k % 17}") for k in range(100)]
 SETTINGS = FewLabels(n_labels=(5, 10), splits=4)
 
 
@@ -66,11 +68,11 @@ def test_rest_tests_on_all_others():
 
 def test_official_parts_are_used_when_asked_for():
     parts = [
-        replace(picture, part=("train", "validation", "test", None)[k % 4])
+        replace(picture, split=("train", "validation", "test", None)[k % 4])
         for k, picture in enumerate(PICTURES)
     ]
     split = draw_splits("set", parts, replace(SETTINGS, protocol="official")).splits[0]
-    known = {picture.name: picture.part for picture in parts}
+    known = {picture.name: picture.split for picture in parts}
     assert {known[name] for name in split.test} == {"test"}
     assert {known[name] for name in split.pool} == {"train", "validation"}
     assert "the official parts are not used" in draw_splits("set", parts, SETTINGS).rule
