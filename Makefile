@@ -21,6 +21,7 @@ bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks.fsim
 	$(RUN) -m benchmarks.training_step
 	$(RUN) -m benchmarks.data_wait
+	$(RUN) -m benchmarks.few_labels
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -131,7 +131,7 @@ def publish(
         ResultError: the folder cannot be written to.
     """
     rows = [outcome.row for outcome in outcomes]
-    print(*result_lines(settings["set"], rows), protocol, sep="\n")
+    lines = [*result_lines(settings["set"], rows), protocol]
     summary = summarise(rows)
     predictions = [
         {"n_labels": one.row.n_labels, "split": one.row.split, "image": name, "mos": mos, "score": score}
@@ -157,7 +157,9 @@ def publish(
         # Last: it is what the next run takes for the folder's result.
         write_text(folder / f"{KIND}.json", json.dumps(content, allow_nan=False) + "\n")
     except OSError as error:
+        print(*lines, sep="\n")  # a full disk must not cost the figures
         raise ResultError(f"{folder}: cannot be written to ({error}).") from None
+    print(*lines, sep="\n")
     print(f"{folder}: {KIND}.json, {KIND}.csv, {KIND}.png, splits.json")
 
 
@@ -165,7 +167,7 @@ def draw(path: Path, set_name: str, summary: Sequence[LabelSummary]) -> None:
     """SRCC against the number of labels: ours with quartiles, beside it what was published."""
     from matplotlib.figure import Figure  # takes half a second, only needed here
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(8.5, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for method, values in published.SRCC.get(set_name, {}).items():
         axes.plot(
