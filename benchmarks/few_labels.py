@@ -1,4 +1,4 @@
-"""Few-label regression alone, features at hand: 10,000 images, 3 numbers of labels, 10 splits, 4 penalties."""
+"""Few-label regression, features at hand: 10,000 images, 3 numbers of labels, 10 splits, 4 penalties."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ def main() -> None:
     data = LabelledFeatures(images, features, mos, ())
     print(f"{IMAGES} images x {FEATURES} features ({machine()})")
     for protocol in ("published", "rest"):
-        settings, started = FewLabels(protocol=protocol), time.perf_counter()  # type: ignore[arg-type]
+        settings, started = FewLabels(protocol=protocol), time.perf_counter()
         splits = draw_splits("bench", images, settings)
         outcomes = evaluate(data, splits.splits, settings.n_labels, settings.alphas)
-        srcc = [f"{one.srcc:.3f}" for one in summarise([outcome.row for outcome in outcomes])]
-        counts = ", ".join(map(str, settings.n_labels))
-        print(
-            f"{protocol}: {time.perf_counter() - started:.1f} s for {counts} labels, {settings.splits} splits, "
-            f"{len(settings.alphas)} alphas; SRCC {' '.join(srcc)}"
-        )
+        taken = time.perf_counter() - started
+        srcc = " ".join(f"{one.srcc:.3f}" for one in summarise([outcome.row for outcome in outcomes]))
+        what = f"{settings.n_labels} labels, {settings.splits} splits, {len(settings.alphas)} alphas"
+        print(f"{protocol}: {taken:.1f} s for {what}; SRCC {srcc}")
 
 
 if __name__ == "__main__":
