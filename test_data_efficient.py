@@ -13,9 +13,10 @@ from datasets.rated_sets import RATED_SETS
 from Evaluation.encoders import add_encoder_arguments
 from Evaluation.feature_blocks import add_feature_arguments, load_blocks
 from Evaluation.few_labels import evaluate
-from Evaluation.few_labels_report import check_folder, default_folder, protocol_line, publish, settings_of
+from Evaluation.few_labels_report import KIND, default_folder, protocol_line, publish, settings_of
 from Evaluation.labelled_features import CACHE, labelled_features, load_rated
 from Evaluation.splits import asked_for, choose_splits
+from Evaluation.tables import check_folder
 
 
 def parse() -> argparse.Namespace:
@@ -52,7 +53,7 @@ def main() -> int:
         encoders, blocks = load_blocks(args, say)
         folder = args.output or default_folder(rated, args.features, blocks)
         known = settings_of(rated, blocks, settings, given)
-        check_folder(folder, known)
+        check_folder(folder, KIND, known)
         data = labelled_features(rated, blocks, args.cache, say)
         splits = choose_splits(rated.name, data.images, settings, given)
         outcomes = evaluate(data, splits.splits, settings.n_labels, settings.alphas, settings.standardise)

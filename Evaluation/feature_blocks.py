@@ -22,6 +22,7 @@ from Evaluation.encoders import Encoders, Say, load_encoders
 from Evaluation.features import at_least_smallest, resize, whole_picture_features
 from Evaluation.patches import patch_features, patch_grid
 from Evaluation.zeroshot import enlarged_size
+from models.attention_pool import Positions
 from models.high_level import SMALLEST_PICTURE
 from models.low_level import FEATURES
 
@@ -59,14 +60,14 @@ def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_blocks(
-    args: argparse.Namespace, say: Say, positions: str = ZeroShot.positions
+    args: argparse.Namespace, say: Say, positions: Positions | None = None
 ) -> tuple[Encoders, list[Block]]:
     """The encoders and blocks that --features and the arguments of `add_encoder_arguments` ask for.
 
     Args:
         args: the parsed arguments.
         say: receives one sentence on the branches in use.
-        positions: positional embedding of CLIP's attention pool.
+        positions: positional embedding of CLIP's attention pool; None: the default.
 
     Raises:
         BlockError: a block is unknown, or belongs to the branch that --branch leaves out.
@@ -77,7 +78,7 @@ def load_blocks(
     if asked is not None and branch == "available" and "all" not in args.features:
         sides = {name.partition("_")[0] for name in asked}
         branch = "both" if len(sides) == 2 else sides.pop()
-    settings = ZeroShot(positions=positions)  # type: ignore[arg-type] # ZeroShot's callers hold the choice
+    settings = ZeroShot(positions=positions or ZeroShot.positions)
     encoders = load_encoders(argparse.Namespace(**{**vars(args), "branch": branch}), settings, say)
     there = [name for name in BLOCKS if getattr(encoders, name.partition("_")[0]) is not None]
     names = [name for name in there if name in (asked or GROUPS["both"])]

@@ -20,14 +20,10 @@ from Evaluation.feature_table import Store
 from Evaluation.few_labels import LabelRow, LabelSummary, Outcome, summarise
 from Evaluation.labelled_features import digests
 from Evaluation.splits import SplitFile, write_splits
-from Evaluation.tables import csv_text, write_text
+from Evaluation.tables import ResultError, csv_text, write_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "Results" / "few_labels"
 KIND = "few_labels"
-
-
-class ResultError(ValueError):
-    """A folder that cannot receive a result; the message says why."""
 
 
 def settings_of(
@@ -44,25 +40,6 @@ def settings_of(
         "split_file_sha256": given and given.sha256,
     }
     return json.loads(json.dumps(content))
-
-
-def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Raise `ResultError` where `folder` holds the result of other settings, or cannot be a folder."""
-    path = folder / f"{KIND}.json"
-    if not path.exists():
-        if folder.exists() and not folder.is_dir():
-            raise ResultError(f"{folder}: is a file; name a folder with --output.")
-        return
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        differing = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise ResultError(f"{path}: is no result of few labels; name another folder with --output.") from None
-    if differing:
-        raise ResultError(
-            f"{folder}: holds the result of other settings ({', '.join(differing)}); name another folder "
-            "with --output, or remove it."
-        )
 
 
 def protocol_line(

@@ -22,13 +22,15 @@ _BLOCK = 4096
 class Ridge:
     """A fitted regression: weights (F,) on the features as they come, intercept, penalty.
 
-    `errors` are the root mean squared leave-one-out errors of the penalties that there were to choose from.
+    `errors` are the root mean squared leave-one-out errors of the penalties that there were to choose from,
+    `left_out` (n,) the predictions of each training picture by the regression of all the others.
     """
 
     weights: Array
     intercept: float
     alpha: float
     errors: dict[float, float]
+    left_out: Array
 
     def predict(self, features: Array) -> Array:
         """Predictions (N,), float64, of features (N, F)."""
@@ -118,8 +120,10 @@ def fit_ridge(features: Array, y: Array, alphas: Sequence[float], standardise: b
     if y.shape != (len(features),) or not np.isfinite(y).all():
         raise ValueError(f"{len(features)} pictures need as many finite scores, not {y.shape}.")
     parts = decompose(features, standardise)
-    errors = np.sqrt(np.mean((parts.leave_one_out(y, alphas) - y) ** 2, 1))  # (alphas,)
-    alpha = float(alphas[int(np.argmin(errors))])
+    left_out = parts.leave_one_out(y, alphas)  # (alphas, n)
+    errors = np.sqrt(np.mean((left_out - y) ** 2, 1))  # (alphas,)
+    best = int(np.argmin(errors))
+    alpha = float(alphas[best])
     weights, intercept = parts.solve(y, alpha)
     known = {float(a): float(error) for a, error in zip(alphas, errors, strict=True)}
-    return Ridge(weights, intercept, alpha, known)
+    return Ridge(weights, intercept, alpha, known, left_out[best])

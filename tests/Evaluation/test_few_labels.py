@@ -12,10 +12,11 @@ from configs import FewLabels
 from datasets.rated_sets import RatedImage, RatedSet
 from Evaluation import published
 from Evaluation.few_labels import LabelRow, evaluate, summarise
-from Evaluation.few_labels_report import ResultError, check_folder, result_lines, settings_of
+from Evaluation.few_labels_report import result_lines, settings_of
 from Evaluation.labelled_features import LabelledFeatures
 from Evaluation.ridge import fit_ridge
 from Evaluation.splits import SplitError, draw_splits
+from Evaluation.tables import ResultError, check_folder
 
 SETTINGS = FewLabels(n_labels=(10, 30), splits=3)
 
@@ -94,19 +95,19 @@ def test_the_published_rows_are_those_of_the_table():
 def test_a_folder_of_other_settings_is_not_written_over(data, tmp_path):
     rated = RatedSet("set", data.images)
     known = settings_of(rated, [], SETTINGS, None)
-    check_folder(tmp_path / "new", known)
+    check_folder(tmp_path / "new", "few_labels", known)
     path = tmp_path / "few_labels.json"
     path.write_text(json.dumps({"settings": known}))
-    check_folder(tmp_path, known)
+    check_folder(tmp_path, "few_labels", known)
     for changed, word in (
         (settings_of(rated, [], replace(SETTINGS, seed=1), None), "seed"),
         (settings_of(replace(rated, images=data.images[1:]), [], SETTINGS, None), "scores_sha256"),
         (settings_of(rated, [], SETTINGS, draw_splits("set", data.images, SETTINGS)), "split_file_sha256"),
     ):
         with pytest.raises(ResultError, match=rf"result of other settings \(.*{word}.*--output"):
-            check_folder(tmp_path, changed)
+            check_folder(tmp_path, "few_labels", changed)
     path.write_text("{}")
-    with pytest.raises(ResultError, match="is no result of few labels"):
-        check_folder(tmp_path, known)
+    with pytest.raises(ResultError, match="is no result of this script"):
+        check_folder(tmp_path, "few_labels", known)
     with pytest.raises(ResultError, match="is a file"):
-        check_folder(path, known)
+        check_folder(path, "few_labels", known)
