@@ -23,6 +23,7 @@ bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks.attention_pool
 	$(RUN) -m benchmarks.memory
 	$(RUN) -m benchmarks.data_wait
+	$(RUN) -m benchmarks.few_labels
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -235,6 +235,37 @@ class ZeroShot:
             raise ConfigError(f"prompts come in pairs, a good and a bad one; there are {len(self.prompts)}.")
 
 
+@dataclass(frozen=True)
+class FewLabels:
+    """Few-label regression (method.md part 5); the protocol is that of the published tables."""
+
+    # Labelled pictures, drawn in one order a split: the first 50 are among the first 100.
+    n_labels: tuple[int, ...] = (50, 100, 200)
+    # Random splits, whose median is reported. Published: 10.
+    splits: int = 10
+    # "published": labels from a random 80 %, test on the others, contents on one side only. "rest": test on
+    # all that was not labelled. "official": labels from the set's own training part, test on its test part.
+    protocol: Literal["published", "rest", "official"] = "published"
+    # Share of the pictures (contents, where there are some) that "published" tests on.
+    test_share: float = 0.2
+    # Penalties of the ridge regression to choose from; one alone is fixed. Authors: these four.
+    alphas: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
+    # Whether each feature is divided by its deviation over the labelled pictures. Authors: not.
+    standardise: bool = False
+    # Split number i follows from this and i, whatever the number of splits.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "splits")
+        _at_least(self, 0, "seed")
+        if not self.n_labels or min(self.n_labels) < 2:
+            raise ConfigError(f"Field 'n_labels' takes numbers of 2 and more, not {self.n_labels}.")
+        if not self.alphas or not all(0 < alpha < float("inf") for alpha in self.alphas):
+            raise ConfigError(f"Field 'alphas' takes numbers above 0, not {self.alphas}.")
+        if not 0 < self.test_share < 1:
+            raise ConfigError(f"Field 'test_share' must lie between 0 and 1, not {self.test_share}.")
+
+
 AUTHORS_SYNTHESIS = Synthesis(
     # Four kinds at two levels make the release's 9 versions; it does not say which four.
     kinds=("gaussian_blur", "white_noise", "jpeg", "jpeg2000"),

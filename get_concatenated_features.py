@@ -10,7 +10,8 @@ from command_line import CommandLine
 from configs import ZeroShot
 from datasets.rated_sets import RATED_SETS, shortfall
 from Evaluation.encoders import add_encoder_arguments, load_encoders
-from Evaluation.feature_table import check_place, table_of_features, write_array
+from Evaluation.feature_blocks import GROUPS, make_blocks
+from Evaluation.feature_table import Store, check_place, table_of_features, write_array
 from Evaluation.protocol import load_pictures
 
 
@@ -37,7 +38,8 @@ def main() -> int:
         for sentence in (*rated.remarks, *shortfall(rated)):
             say(sentence)
         encoders = load_encoders(args, ZeroShot(), say)
-        rows, complete = table_of_features(rated.images, encoders, output.with_suffix(".h5"))
+        blocks = tuple(make_blocks(encoders, GROUPS["both"], ZeroShot()))
+        rows, complete = table_of_features(rated.images, [Store(blocks, output.with_suffix(".h5"))])
         if not complete:
             say(f"Interrupted: {len(rows)} of {len(rated.images)} are kept; the same command goes on.")
             return 130
@@ -51,7 +53,7 @@ def main() -> int:
     failed = [row for row in rows if not row.status.startswith("ok")]
     for row in failed:
         say(f"Without features (NaN): {row.image}: {row.status.rstrip('.')}.")
-    columns = ", ".join(f"{part.length} {part.name}" for part in encoders.parts)
+    columns = ", ".join(f"{block.length} {block.name}" for block in blocks)
     print(f"{output} and {output.with_suffix('.h5').name}: {len(rows)} images x ({columns})")
     print(f"{rated.name}; {encoders.line()}.")
     return 1 if failed else 0

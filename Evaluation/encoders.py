@@ -6,10 +6,8 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from configs import ZeroShot
 from models.device import choose_device, choose_precision
@@ -20,7 +18,6 @@ from models.high_level_weights import (
     find_high_level,
     load_high_level,
 )
-from models.low_level import FEATURES
 from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
 
 Say = Callable[[str], None]
@@ -28,14 +25,6 @@ Say = Callable[[str], None]
 
 class EncoderError(ValueError):
     """Encoders that were asked for and are not to be had; the message says what can be done."""
-
-
-class Part(NamedTuple):
-    """One encoder's share of a picture's features."""
-
-    name: str
-    encoder: nn.Module
-    length: int
 
 
 @dataclass(frozen=True)
@@ -46,16 +35,6 @@ class Encoders:
     high: HighLevelWeights | None
     device: torch.device
     precision: torch.dtype
-
-    @property
-    def parts(self) -> list[Part]:
-        """The encoders in the order in which the authors set their features end to end."""
-        parts = []
-        if self.high is not None:
-            parts.append(Part("high", self.high.encoder, self.high.encoder.features))
-        if self.low is not None:
-            parts.append(Part("low", self.low.model, FEATURES))
-        return parts
 
     def line(self) -> str:
         """The weights in words, each with the first digits of its SHA-256."""

@@ -1,6 +1,6 @@
 """The features of a set's pictures with what leads each back to its picture (method.md part 5).
 
-One HDF5 file holds them; a second run takes from it every row whose file, weights and settings are the same.
+HDF5 files hold them; a second run takes from them every row whose file, weights and settings are the same.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ import torch
 from tqdm import tqdm
 
 from atomic_files import atomic_path
-from configs import VERSION
 from datasets.rated_sets import RatedImage
 from datasets.read_ahead import read_ahead
-from Evaluation.encoders import Encoders
-from Evaluation.features import ScoreError, as_the_set_resizes, at_least_smallest, whole_picture_features
+from Evaluation.feature_blocks import Block
+from Evaluation.features import ScoreError, as_the_set_resizes
 
 FORMAT = "grepq features 1"
 # What an interrupted run can lose, in seconds of work.
@@ -33,6 +32,21 @@ SAVE_SECONDS = 60
 
 class FeatureTableError(ValueError):
     """A table of features that cannot be read or written; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Blocks whose features are kept together in one HDF5 file; without a path they are not kept."""
+
+    blocks: tuple[Block, ...]
+    path: Path | None
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the features depend on besides their picture."""
+        nothing = dict.fromkeys(("low_level_sha256", "high_level_sha256", "clip_sha256", "positions"))
+        depends = {key: value for block in self.blocks for key, value in block.provenance.items()}
+        return {**nothing, **depends, "columns": [[block.name, block.length] for block in self.blocks]}
 
 
 @dataclass(frozen=True)
@@ -47,46 +61,47 @@ class FeatureRow:
     status: str
 
 
-def table_of_features(
-    images: Sequence[RatedImage], encoders: Encoders, path: Path
-) -> tuple[list[FeatureRow], bool]:
-    """The rows of all images in order, and whether all came; written to `path` on the way and at the end.
+def table_of_features(images: Sequence[RatedImage], stores: Sequence[Store]) -> tuple[list[FeatureRow], bool]:
+    """The rows of all images in order, and whether all came; the stores are written on the way.
 
-    A row that `path` holds already for the same file, weights and precision is taken from there.
+    What a store holds already for the same file, weights and settings is taken from there.
 
     Args:
         images: of the set.
-        encoders: whose features are set end to end, the high-level ones first.
-        path: HDF5 file.
+        stores: whose blocks are set end to end in their order.
 
     Raises:
-        FeatureTableError: `path` cannot be written.
+        FeatureTableError: a store cannot be written.
     """
-    provenance = _provenance(encoders)
-    known = _known_rows(path, provenance)
-    keys = [_file_key(image) for image in images]
-    # Opinions are those of now: the score file may have changed since.
-    rows = {
-        key: replace(known[key], mos=image.mos)
+    keys = [file_key(image) for image in images]
+    rows = [_known_rows(store) for store in stores]
+    missing = [
+        (key, image)
         for key, image in zip(keys, images, strict=True)
-        if key in known
-    }
-    missing = [(key, image) for key, image in zip(keys, images, strict=True) if key not in rows]
-    pictures = read_ahead([image.path for _, image in missing])
+        if any(key not in known for known in rows)
+    ]
     complete, saved = True, time.monotonic()
+    # Opinions are those of now: the score file may have changed since.
+    for key, image in zip(keys, images, strict=True):
+        for known in rows:
+            if key in known:
+                known[key] = replace(known[key], mos=image.mos)
     try:
         for (key, image), picture in tqdm(
-            zip(missing, pictures, strict=True), total=len(missing), desc="Features", unit="image",
-            disable=not missing,
+            zip(missing, read_ahead([image.path for _, image in missing]), strict=True),
+            total=len(missing), desc="Features", unit="image", disable=not missing,
         ):  # fmt: skip
-            rows[key] = _row(image, picture, encoders)
+            for store, known in zip(stores, rows, strict=True):
+                if key not in known:
+                    known[key] = _row(image, picture, store.blocks)
             if time.monotonic() - saved > SAVE_SECONDS:
-                _write(path, [(key, rows[key]) for key in keys if key in rows], provenance)
+                _write_all(stores, rows, keys)
                 saved = time.monotonic()
     except KeyboardInterrupt:
         complete = False
-    _write(path, [(key, rows[key]) for key in keys if key in rows], provenance)
-    return [rows[key] for key in keys if key in rows], complete
+    _write_all(stores, rows, keys)
+    done = [key for key in keys if all(key in known for known in rows)]
+    return [_end_to_end([known[key] for known in rows]) for key in done], complete
 
 
 def check_place(path: Path) -> None:
@@ -105,44 +120,46 @@ def write_array(path: Path, rows: Sequence[FeatureRow]) -> None:
         part.write_bytes(content.getvalue())
 
 
-def _row(image: RatedImage, picture: torch.Tensor | str, encoders: Encoders) -> FeatureRow:
+def _row(image: RatedImage, picture: torch.Tensor | str, blocks: Sequence[Block]) -> FeatureRow:
     if isinstance(picture, str):
-        return _without_features(image, 0, 0, picture, encoders)
+        return _without_features(image, 0, 0, picture, blocks)
     height, width = picture.shape[-2:]
     try:
         picture, resized = as_the_set_resizes(image, picture)
-        picture, enlarged = at_least_smallest(picture)
-        parts = [whole_picture_features(part.encoder, picture, encoders.precision) for part in encoders.parts]
+        parts, notes = zip(*(block.compute(picture) for block in blocks), strict=True)
     except ScoreError as error:
-        return _without_features(image, height, width, str(error), encoders)
+        return _without_features(image, height, width, str(error), blocks)
     except (MemoryError, torch.OutOfMemoryError):
-        return _without_features(image, height, width, "does not fit in memory", encoders)
-    return FeatureRow(
-        image.name, torch.cat(parts).numpy(), width, height, image.mos, f"ok{resized}{enlarged}"
-    )
+        return _without_features(image, height, width, "does not fit in memory", blocks)
+    status = _joined([f"ok{resized}", *(f"ok{note}" for note in notes)])
+    return FeatureRow(image.name, torch.cat(parts).numpy(), width, height, image.mos, status)
 
 
 def _without_features(
-    image: RatedImage, height: int, width: int, reason: str, encoders: Encoders
+    image: RatedImage, height: int, width: int, reason: str, blocks: Sequence[Block]
 ) -> FeatureRow:
     """NaN, so that rows stay in the order of the score file and nobody computes with this one unaware."""
-    empty = np.full(sum(part.length for part in encoders.parts), np.nan, np.float32)
+    empty = np.full(sum(block.length for block in blocks), np.nan, np.float32)
     return FeatureRow(image.name, empty, width, height, image.mos, reason)
 
 
-def _provenance(encoders: Encoders) -> dict[str, Any]:
-    """What features depend on besides their picture."""
-    positions = None if encoders.high is None else encoders.high.encoder.positions
-    return {
-        **encoders.checksums(),
-        "columns": [[part.name, part.length] for part in encoders.parts],
-        "positions": positions,
-        "precision": str(encoders.precision).removeprefix("torch."),
-        "version": VERSION,
-    }
+def _end_to_end(rows: Sequence[FeatureRow]) -> FeatureRow:
+    """One picture's rows of several stores as one; without features where one of them has none."""
+    if len(rows) == 1:
+        return rows[0]
+    features = np.concatenate([row.features for row in rows])
+    failed = next((row for row in rows if not row.status.startswith("ok")), None)
+    if failed is not None:
+        return replace(failed, features=np.full_like(features, np.nan))
+    return replace(rows[0], features=features, status=_joined([row.status for row in rows]))
 
 
-def _file_key(image: RatedImage) -> str:
+def _joined(statuses: Sequence[str]) -> str:
+    """Statuses that begin with "ok" as one, each note once."""
+    return ", ".join(dict.fromkeys(note for status in statuses for note in status.split(", ")))
+
+
+def file_key(image: RatedImage) -> str:
     """A text that changes when the picture's file or the size at which it is looked at does."""
     try:
         found = image.path.stat()
@@ -151,11 +168,14 @@ def _file_key(image: RatedImage) -> str:
     return json.dumps([image.name, found.st_size, found.st_mtime_ns, image.size])
 
 
-def _known_rows(path: Path, provenance: Mapping[str, Any]) -> dict[str, FeatureRow]:
+def _known_rows(store: Store) -> dict[str, FeatureRow]:
     """An earlier run's rows with features, by key; none where its provenance was another."""
+    if store.path is None:
+        return {}
     try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT or json.loads(file.attrs["provenance"]) != provenance:
+        with h5py.File(store.path, "r") as file:
+            known = json.loads(file.attrs["provenance"])
+            if file.attrs.get("format") != FORMAT or known != store.provenance:
                 return {}
             columns = {name: file[name][()] for name in ("features", "width", "height")}
             texts = {name: file[name].asstr()[()] for name in ("file", "image", "status")}
@@ -169,6 +189,14 @@ def _known_rows(path: Path, provenance: Mapping[str, Any]) -> dict[str, FeatureR
         )
         if status.startswith("ok")
     }  # fmt: skip
+
+
+def _write_all(
+    stores: Sequence[Store], rows: Sequence[Mapping[str, FeatureRow]], keys: Sequence[str]
+) -> None:
+    for store, known in zip(stores, rows, strict=True):
+        if store.path is not None:
+            _write(store.path, [(key, known[key]) for key in keys if key in known], store.provenance)
 
 
 def _write(path: Path, rows: Sequence[tuple[str, FeatureRow]], provenance: Mapping[str, Any]) -> None:

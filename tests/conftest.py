@@ -1,5 +1,6 @@
 """Shared by all tests: the parity numbers, and the generators that they belong to."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -50,6 +51,23 @@ def tiny_clip_file(tmp_path_factory):
         model = import_clip().model.CLIP(64, 64, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
     return path
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Run a script of the root in this process: (exit status, stdout, stderr)."""
+
+    def call(name, *arguments):
+        script = importlib.import_module(name)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        try:
+            status = script.main()
+        except SystemExit as stop:
+            status = stop.code
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture(autouse=True)

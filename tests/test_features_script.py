@@ -13,7 +13,7 @@ import synthetic_weights
 import torch
 from PIL import Image
 
-from Evaluation import feature_table
+from Evaluation import feature_blocks
 from Evaluation.features import whole_picture_features
 
 
@@ -79,7 +79,7 @@ def test_a_second_run_reads_what_is_known(run, place, tmp_path, monkeypatch):
         computed.append(picture.shape)
         return whole_picture_features(encoder, picture, precision)
 
-    monkeypatch.setattr(feature_table, "whole_picture_features", counted)
+    monkeypatch.setattr(feature_blocks, "whole_picture_features", counted)
     for name in ("0.png", "1.png", "2.png"):
         os.link(place / name, tmp_path / name)
     (tmp_path / "s.csv").write_text("image,mos\n0.png,1\n1.png,2\n")
@@ -112,7 +112,7 @@ def test_an_interrupted_run_goes_on(run, place, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return whole_picture_features(encoder, picture, precision)
 
-    monkeypatch.setattr(feature_table, "whole_picture_features", interrupted)
+    monkeypatch.setattr(feature_blocks, "whole_picture_features", interrupted)
     low = ("--scores", place / "scores.csv", "--branch", "low")
     status, _, err = run(*low)
     assert status == 130
