@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import linear_model
 
 from Evaluation.ridge import decompose, fit_ridge
 
@@ -37,7 +38,6 @@ def test_weights_equal_the_normal_equations(n, width, alpha):
 
 
 def test_it_is_scikit_learns_ridge():
-    linear_model = pytest.importorskip("sklearn.linear_model")
     x, y = problem(40, 90)
     theirs, ours = linear_model.Ridge(10.0).fit(x, y), fit_ridge(x, y, [10.0])
     np.testing.assert_allclose(ours.predict(x), theirs.predict(x), rtol=1e-8)
