@@ -85,12 +85,7 @@ def high_level_task(config: HighLevelTraining) -> Task:
     clip = find_clip(config.architecture, config.clip_weights or None)
     if clip is None:
         raise WeightsError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
-    files = [file for root in config.data for file in find_references(root, config.reference)]
-    if len(files) < config.photographs:
-        raise SetError(
-            f"{', '.join(config.data)}: {len(files)} photograph(s) are too few for a batch of "
-            f"{config.photographs}; lower it with --set photographs={len(files)} (at least 2 group_size)."
-        )
+    files = _files(config)
     digest = _digest(files)
     weights = load_high_level(clip, None, config.prompts, config.positions)
 
@@ -159,6 +154,17 @@ def high_level_loss(
     projected = model.project(features)  # (N, 128)
     loss = group_contrastive_loss(projected[low], projected[high], config.temperature)
     return loss, {"quality_low": quality[low].mean(), "quality_high": quality[high].mean()}
+
+
+def _files(config: HighLevelTraining) -> list[Path]:
+    """The photographs of all sets; raises `SetError` where they do not fill a batch."""
+    files = [file for root in config.data for file in find_references(root, config.reference)]
+    if len(files) < config.photographs:
+        raise SetError(
+            f"{', '.join(config.data)}: {len(files)} photograph(s) are too few for a batch of "
+            f"{config.photographs}; lower it with --set photographs={len(files)} (at least 2 group_size)."
+        )
+    return files
 
 
 def _digest(files: Sequence[Path]) -> str:
