@@ -41,7 +41,10 @@ def main() -> int:
         return 2
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
-        if "out of memory" not in reason and "DataLoader worker" not in reason:
+        # Imported here, so that --help does not wait for torch.
+        from models.device import out_of_memory
+
+        if not out_of_memory(error) and "DataLoader worker" not in reason:
             raise
         print(f"{reason} Try fewer photographs= or workers=0.", file=sys.stderr)
         return 2

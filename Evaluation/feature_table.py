@@ -24,6 +24,7 @@ from datasets.rated_sets import RatedImage
 from datasets.read_ahead import read_ahead
 from Evaluation.feature_blocks import Block
 from Evaluation.features import ScoreError, as_the_set_resizes
+from models.device import out_of_memory
 
 FORMAT = "grepq features 1"
 # What an interrupted run can lose, in seconds of work.
@@ -129,7 +130,9 @@ def _row(image: RatedImage, picture: torch.Tensor | str, blocks: Sequence[Block]
         parts, notes = zip(*(block.compute(picture) for block in blocks), strict=True)
     except ScoreError as error:
         return _without_features(image, height, width, str(error), blocks)
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         return _without_features(image, height, width, "does not fit in memory", blocks)
     status = _joined([f"ok{resized}", *(f"ok{note}" for note in notes)])
     return FeatureRow(image.name, torch.cat(parts).numpy(), width, height, image.mos, status)

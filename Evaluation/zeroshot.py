@@ -25,6 +25,7 @@ from Evaluation.features import (
     with_short_side,
 )
 from Evaluation.patches import patch_features, patch_grid
+from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
 from models.low_level import LowLevelEncoder
 
@@ -159,6 +160,8 @@ def score_images(
             try:
                 yield score_picture(image, picture, low, high)
                 continue
-            except (MemoryError, torch.OutOfMemoryError):
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
                 reason = "does not fit in memory"
         yield ScoreRow(image.name, None, None, None, None, None, image.mos, str(reason))

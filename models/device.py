@@ -62,6 +62,14 @@ def autocast(device: torch.device, precision: torch.dtype) -> contextlib.Abstrac
     return torch.autocast(device.type, dtype=precision)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory is short: on the CPU torch does so by a plain RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 def place_model(model: Model, device: torch.device, layout: torch.memory_format) -> Model:
     """The model on the device with its convolutions' weights in `layout`.
 

@@ -11,8 +11,6 @@ from torch.nn import functional as F
 
 from models.attention_pool import AttentionPool, Positions
 
-Layers = Callable[[torch.Tensor], torch.Tensor]
-
 # Of the pictures that CLIP was trained on.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -82,7 +80,7 @@ def in_bands(
 
     Args:
         layers: convolutions that together see no more than HALO rows beyond a pixel and make maps
-            (N, C, H // SHALLOW_STRIDE, W // SHALLOW_STRIDE).
+            (N, C, (H + 1) // SHALLOW_STRIDE, ...): CLIP's first convolution rounds up, its pool down.
         pictures: (N, 3, H, W).
         rows: of a band, a multiple of SHALLOW_STRIDE.
     """
@@ -90,11 +88,12 @@ def in_bands(
     if height <= rows + HALO:
         return layers(pictures)
     whole = None
-    for top in range(0, height // SHALLOW_STRIDE * SHALLOW_STRIDE, rows):
+    map_rows = (height + 1) // SHALLOW_STRIDE
+    for top in range(0, map_rows * SHALLOW_STRIDE, rows):
         first = max(0, top - HALO)
         part = layers(pictures[:, :, first : min(top + rows + HALO, height)])
         if whole is None:
-            whole = part.new_empty((*part.shape[:2], height // SHALLOW_STRIDE, part.shape[3]))
+            whole = part.new_empty((*part.shape[:2], map_rows, part.shape[3]))
         above, kept = (top - first) // SHALLOW_STRIDE, rows // SHALLOW_STRIDE
         target = whole[:, :, top // SHALLOW_STRIDE :][:, :, :kept]
         target.copy_(part[:, :, above : above + target.shape[2]])

@@ -19,6 +19,13 @@ from configs import VERSION
 FOLDER = Path(__file__).resolve().parent.parent / "Evaluation" / "pretrained_weights"
 
 
+# What torch.load raises on files that are damaged or hold more than tensors.
+UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, IndexError,
+    ValueError, TypeError, AttributeError,
+)  # fmt: skip
+
+
 class WeightsError(ValueError):
     """A weights file that cannot be used; the message names the file, the key and what was expected."""
 
@@ -46,9 +53,9 @@ def read_torch(path: Path) -> Any:
     """What torch.save wrote, tensors and plain containers only; raises `WeightsError` where it is damaged."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: not a readable torch weights file ({reason}).") from None
+    except UNREADABLE as error:
+        # torch's own words propose to load the file with what it refuses.
+        raise WeightsError(f"{path}: not a readable torch weights file ({type(error).__name__}).") from None
 
 
 def is_state_dict(content: Any) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from atomic_files import atomic_path
+from models.weight_files import UNREADABLE
 
 # Changes when a checkpoint of before could not be resumed.
 FORMAT = "grepq checkpoint 2"
@@ -67,7 +66,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: the run has no checkpoint to go on from; start a new one.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({type(error).__name__}).") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this version ({FORMAT}).")

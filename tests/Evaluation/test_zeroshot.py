@@ -217,7 +217,30 @@ def test_rows_come_in_order_and_a_broken_file_is_one(parity, branch, folder):
     assert alone.q_low == rows[2].q_low
 
 
-def test_a_picture_that_does_not_fit_in_memory_costs_its_own_row_only(branch, folder, monkeypatch):
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_picture_that_does_not_fit_in_memory_costs_its_own_row_only(branch, folder, monkeypatch, error):
+    def distance(picture, branch):
+        if picture.shape[-1] == 320:  # 0.png
+            raise error
+        return low_level_distance(picture, branch)
+
+    monkeypatch.setattr("Evaluation.zeroshot.low_level_distance", distance)
+    images = [RatedImage(f"{k}.png", folder / f"{k}.png", 1.0) for k in range(2)]
+    rows = list(score_images(images, branch))
+    assert rows[0].status == "does not fit in memory"
+    assert rows[1].scored
+
+
+def test_another_error_of_torch_is_not_taken_for_a_lack_of_memory(branch, folder, monkeypatch):
+    def broken(picture, branch):
+        raise RuntimeError("expected a float")
+
+    monkeypatch.setattr("Evaluation.zeroshot.low_level_distance", broken)
+    with pytest.raises(RuntimeError, match="expected a float"):
+        list(score_images([RatedImage("0.png", folder / "0.png")], branch))
+
+
+def test_a_picture_too_large_to_decode_costs_its_own_row_only(branch, folder, monkeypatch):
     def read(path):
         if path.name == "0.png":
             raise MemoryError

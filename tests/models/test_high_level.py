@@ -71,7 +71,9 @@ def test_a_grey_of_clips_mean_colour_enters_as_zeros(weights):
     assert seen[0].abs().max() == 0
 
 
-@pytest.mark.parametrize(("height", "width"), [(301, 70), (640, 33), (97, 128), (96, 64)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(301, 70), (640, 33), (97, 128), (96, 64), (303, 40), (319, 40)]
+)
 @torch.inference_mode()
 def test_a_picture_in_bands_is_the_whole_picture(weights, monkeypatch, height, width):
     pictures = torch.rand(1, 3, height, width)

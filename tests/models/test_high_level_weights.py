@@ -102,6 +102,9 @@ def test_other_clip_files_are_refused(tmp_path, state):
         torch.save(content, tmp_path / name)
         with pytest.raises(WeightsError, match=rf"{name}: .*{sentence}"):
             load_clip(tmp_path / name)
+    (tmp_path / "dot.pt").write_bytes(b".")  # torch ends with an IndexError on it
+    with pytest.raises(WeightsError, match=r"dot\.pt: not a readable torch weights file \(IndexError\)"):
+        load_clip(tmp_path / "dot.pt")
     for name in ("cut.pt", "cut.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 cut short")
         with pytest.raises(WeightsError, match="not a readable"):
