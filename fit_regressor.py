@@ -6,6 +6,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from command_line import CommandLine
 from configs import FewLabels
 from datasets.rated_sets import RATED_SETS
@@ -50,7 +52,9 @@ def main() -> int:
     for alpha, deviation in ridge.errors.items():
         chosen = "  (chosen)" if alpha == ridge.alpha else ""
         print(f"alpha {alpha:<6g} leave-one-out RMSE {deviation:.4g}{chosen}")
-    figures = f"SRCC {srcc(ridge.left_out, data.mos):.4f}, PLCC, raw {plcc(ridge.left_out, data.mos):.4f}"
+    figures = "no agreement, because all scores are equal"
+    if np.ptp(data.mos) > 0 and np.ptp(ridge.left_out) > 0:
+        figures = f"SRCC {srcc(ridge.left_out, data.mos):.4f}, PLCC, raw {plcc(ridge.left_out, data.mos):.4f}"
     print(f"Leave-one-out on its own {len(data.mos)} pictures: {figures}")
     return 1 if data.failed else 0
 

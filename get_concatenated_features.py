@@ -11,7 +11,7 @@ from configs import ZeroShot
 from datasets.rated_sets import RATED_SETS, shortfall
 from Evaluation.encoders import add_encoder_arguments, load_encoders
 from Evaluation.feature_blocks import GROUPS, make_blocks
-from Evaluation.feature_table import Store, check_place, table_of_features, write_array
+from Evaluation.feature_table import Store, check_place, check_store, table_of_features, write_array
 from Evaluation.protocol import load_pictures
 
 
@@ -32,14 +32,16 @@ def main() -> int:
     try:
         dataset = args.dataset or (None if args.scores or args.img_dir else "CLIVE")
         rated = load_pictures(None, None, dataset, args.scores, args.img_dir)
-        name = dataset or Path(rated.name).resolve().stem
+        name = dataset or (Path(args.scores).stem if args.scores else Path(args.img_dir).resolve().name)
         output = args.output or Path(__file__).resolve().parent / "Evaluation" / f"{name}_features.npy"
         check_place(output)
         for sentence in (*rated.remarks, *shortfall(rated)):
             say(sentence)
         encoders = load_encoders(args, ZeroShot(), say)
         blocks = tuple(make_blocks(encoders, GROUPS["both"], ZeroShot()))
-        rows, complete = table_of_features(rated.images, [Store(blocks, output.with_suffix(".h5"))])
+        store = Store(blocks, output.with_suffix(".h5"))
+        check_store(store, rated.images)
+        rows, complete = table_of_features(rated.images, [store])
         if not complete:
             say(f"Interrupted: {len(rows)} of {len(rated.images)} are kept; the same command goes on.")
             return 130

@@ -32,6 +32,10 @@ def main() -> int:
     say = partial(print, file=sys.stderr)
     try:
         check_output(args.output)
+        if not (args.test_img_path or args.img_dir):
+            raise ValueError(
+                "Nothing to predict: name a picture with --test_img_path or a folder with --img_dir."
+            )
         rated = load_pictures(None, args.test_img_path, None, None, args.img_dir)
         regressor = read_regressor(args.regressor)
         args.features = regressor.blocks
@@ -45,7 +49,11 @@ def main() -> int:
             head = {"version": VERSION, "complete": complete, "protocol": line, **encoders.checksums()}
             text = json.dumps({**head, "images": [asdict(row) for row in rows]}, indent=1) + "\n"
         if args.output:
-            write_text(args.output, text)
+            try:
+                write_text(args.output, text)
+            except OSError:
+                print(text)  # a full disk must not cost the predictions
+                raise
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")
         return 2

@@ -23,7 +23,7 @@ from Evaluation.feature_table import Store
 from Evaluation.labelled_features import LabelledFeatures, digests
 from Evaluation.metrics import FEWEST, plcc, srcc
 from Evaluation.ridge import fit_ridge
-from Evaluation.tables import ResultError, csv_text, write_text
+from Evaluation.tables import FolderError, csv_text, write_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "Results" / "cross_dataset"
 KIND = "cross_dataset"
@@ -144,7 +144,7 @@ def write_matrix(folder: Path, rows: Sequence[CrossRow], protocol: str, settings
     """Write cross_dataset.json and cross_dataset.csv into `folder`.
 
     Raises:
-        ResultError: the folder cannot be written to.
+        FolderError: the folder cannot be written to.
     """
     content = {
         "kind": KIND,
@@ -158,4 +158,4 @@ def write_matrix(folder: Path, rows: Sequence[CrossRow], protocol: str, settings
         write_text(folder / f"{KIND}.csv", csv_text(CrossRow, rows))
         write_text(folder / f"{KIND}.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
     except OSError as error:
-        raise ResultError(f"{folder}: cannot be written to ({error}).") from None
+        raise FolderError(f"{folder}: cannot be written to ({error}).") from None

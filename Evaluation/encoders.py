@@ -90,7 +90,7 @@ def load_encoders(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Enc
     wanted = args.branch in ("high", "both") or (args.branch == "available" and args.hl_model_weights_path)
     if wanted and clip is None:
         raise EncoderError(f"{NO_CLIP.format(flag='--clip_weights')}, or use --branch low.")
-    say(_branches(args.branch, clip))
+    say(_branches(args.branch, clip) + _unused(args))
     low = high = None
     if args.branch != "high":
         low = load_low_level(args.ll_model_weights_path or find_low_level())
@@ -100,7 +100,19 @@ def load_encoders(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Enc
         tuned = Path(named) if named else find_high_level()
         high = load_high_level(clip, tuned, settings.prompts, settings.positions)
         high.encoder.to(device)
+        if high.metadata.get("clip_sha256", high.clip_sha256) != high.clip_sha256:
+            say(f"{high.path}: was fine-tuned from another file of CLIP weights than {clip}.")
     return Encoders(low, high, device, choose_precision(args.precision, device))
+
+
+def _unused(args: argparse.Namespace) -> str:
+    """A sentence on weights that are named for a branch that was left out."""
+    of_other = {
+        "low": ("hl_model_weights_path", "clip_weights"),
+        "high": ("ll_model_weights_path", "pristine_img_dir"),
+    }
+    named = [f"--{name}" for name in of_other.get(args.branch, ()) if getattr(args, name, None)]
+    return f" Not used: {', '.join(named)}." if named else ""
 
 
 def _branches(asked: str, clip: Path | None) -> str:

@@ -113,6 +113,27 @@ def check_place(path: Path) -> None:
         raise FeatureTableError(f"{path}: there is no folder {path.parent} that can be written to.")
 
 
+def check_store(store: Store, images: Sequence[RatedImage]) -> None:
+    """Raise `FeatureTableError` where the store's file holds other weights, other settings or another set."""
+    if store.path is None or not store.path.is_file():
+        return
+    names: set[str] = set()
+    try:
+        with h5py.File(store.path, "r") as file:
+            known = json.loads(file.attrs["provenance"])
+            names = set(file["image"].asstr()[()])
+    except (OSError, KeyError, TypeError, ValueError):
+        known = {}
+    differing = [key for key in {**known, **store.provenance} if known.get(key) != store.provenance.get(key)]
+    if names and names.isdisjoint(image.name for image in images):
+        differing.append("pictures")
+    if differing:
+        raise FeatureTableError(
+            f"{store.path}: holds features of other {', '.join(differing)}; name another file with --output, "
+            "or remove it."
+        )
+
+
 def write_array(path: Path, rows: Sequence[FeatureRow]) -> None:
     """Write the features alone, (N, F) float32 in the order of the rows, as the authors' .npy file."""
     content = io.BytesIO()

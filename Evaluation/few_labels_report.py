@@ -20,7 +20,7 @@ from Evaluation.feature_table import Store
 from Evaluation.few_labels import LabelRow, LabelSummary, Outcome, summarise
 from Evaluation.labelled_features import digests
 from Evaluation.splits import SplitFile, write_splits
-from Evaluation.tables import ResultError, csv_text, write_text
+from Evaluation.tables import FolderError, csv_text, write_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "Results" / "few_labels"
 KIND = "few_labels"
@@ -89,7 +89,7 @@ def result_lines(set_name: str, rows: Sequence[LabelRow]) -> list[str]:
         lines.append(f"published, not re-run: {method:<10} {' '.join(figures)}")
     if set_name in published.SRCC:
         counts = ", ".join(map(str, published.N_LABELS))
-        lines.append(f"  (SRCC with {counts} labels; {published.SOURCE})")
+        lines.append(f"  (SRCC with {counts} labels, 80/20 splits of the whole set; {published.SOURCE})")
     return lines
 
 
@@ -105,7 +105,7 @@ def publish(
     """Print figures and protocol; write few_labels.json, .csv and .png and splits.json into `folder`.
 
     Raises:
-        ResultError: the folder cannot be written to.
+        FolderError: the folder cannot be written to.
     """
     rows = [outcome.row for outcome in outcomes]
     lines = [*result_lines(settings["set"], rows), protocol]
@@ -135,7 +135,7 @@ def publish(
         write_text(folder / f"{KIND}.json", json.dumps(content, allow_nan=False) + "\n")
     except OSError as error:
         print(*lines, sep="\n")  # a full disk must not cost the figures
-        raise ResultError(f"{folder}: cannot be written to ({error}).") from None
+        raise FolderError(f"{folder}: cannot be written to ({error}).") from None
     print(*lines, sep="\n")
     print(f"{folder}: {KIND}.json, {KIND}.csv, {KIND}.png, splits.json")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from atomic_files import atomic_path
 from configs import VERSION
 from datasets.rated_sets import RatedImage, RatedSet
 from Evaluation.encoders import Say
 from Evaluation.metrics import Metric
 from Evaluation.protocol import Protocol, agreement_of_rows
+from Evaluation.tables import csv_text, write_text
 from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow, score_images
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
@@ -120,7 +118,8 @@ def publish(
     for row in failed[:MOST_NAMED]:
         say(f"Not scored: {row.image}: {row.status.rstrip('.')}.")
     if len(failed) > MOST_NAMED:
-        say(f"Not scored: {len(failed) - MOST_NAMED} more; the table of scores says why.")
+        where = "; the table of scores says why" if output or rated_rows else ""
+        say(f"Not scored: {len(failed) - MOST_NAMED} more{where}.")
     if not complete:
         kept = f"are in {output}" if output else "are printed above"
         say(f"Interrupted: {len(rows)} of {len(rated.images)} rows {kept}.")
@@ -130,11 +129,7 @@ def publish(
 
 def table_text(rows: Sequence[ScoreRow]) -> str:
     """The rows as CSV with a header; an empty cell is a value that there is not."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(row, column) for column in COLUMNS] for row in rows)
-    return text.getvalue()
+    return csv_text(ScoreRow, rows)
 
 
 def _save(output: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
@@ -151,9 +146,7 @@ def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]
         text = json.dumps({**summary, "images": [dataclasses.asdict(row) for row in rows]}, indent=1) + "\n"
     else:
         text = table_text(rows)
-    with atomic_path(path) as part:
-        # Names of files that are not UTF-8 keep their bytes.
-        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    write_text(path, text)
 
 
 def score_lines(row: ScoreRow) -> list[str]:

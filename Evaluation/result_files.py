@@ -76,6 +76,8 @@ def read_result(path: Path) -> Result:
         raise ResultError(f"{path}: is neither a result of test_zeroshot.py nor one of few-label regression.")
     try:
         return (_few_labels if few else _zeroshot)(path.name, data)
+    except ResultError:
+        raise
     except KeyError as error:
         raise ResultError(f"{path}: lacks {error}; was it written by another version?") from None
     except (TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -86,7 +88,7 @@ def _zeroshot(file: str, data: Mapping[str, Any]) -> Result:
     images = data["images"]
     rated = [row for row in images if row["mos"] is not None]
     if not rated:
-        raise ValueError("it holds no human scores, so there is nothing to compare")
+        raise ResultError(f"{file}: holds no human scores, so there is nothing to compare.")
     key = next((key for key in SCORES if any(row[key] is not None for row in rated)), "q")
     rows = [row for row in rated if row[key] is not None]
     remarks = [] if data.get("complete", True) else ["The run was interrupted."]
@@ -156,9 +158,8 @@ def _few_labels(file: str, data: Mapping[str, Any]) -> Result:
 
 
 def _quartiles(row: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:
-    """Median, lower and upper quartile; the median may go by the bare name of the figure."""
-    median_name = name if name in row else f"{name}_median"
-    return row[median_name], row[f"{name}_q1"], row[f"{name}_q3"]
+    """Median, lower and upper quartile."""
+    return row[name], row[f"{name}_q1"], row[f"{name}_q3"]
 
 
 def _ratings(

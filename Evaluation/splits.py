@@ -59,9 +59,10 @@ class Split:
                 f"--n_labels {count}: split {self.number} has {len(self.pool)} pictures to label; name fewer."
             )
         if len(self.test or self.pool[count:]) < FEWEST:
+            remedy = "take a larger set, or --protocol rest" if self.test else "name fewer labels"
             raise SplitError(
                 f"--n_labels {count}: split {self.number} leaves fewer than {FEWEST} pictures to test on; "
-                "name fewer, or take a larger set."
+                f"{remedy}."
             )
         return self.pool[:count]
 

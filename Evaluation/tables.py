@@ -13,7 +13,7 @@ from typing import Any
 from atomic_files import atomic_path
 
 
-class ResultError(ValueError):
+class FolderError(ValueError):
     """A folder that cannot receive a result; the message says why."""
 
 
@@ -34,21 +34,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_folder(folder: Path, kind: str, settings: Mapping[str, Any]) -> None:
-    """Raise `ResultError` where `folder` holds KIND.json of other settings, or cannot be a folder."""
+    """Raise `FolderError` where `folder` holds KIND.json of other settings, or cannot be a folder."""
     path = folder / f"{kind}.json"
     if not path.exists():
         if folder.exists() and not folder.is_dir():
-            raise ResultError(f"{folder}: is a file; name a folder with --output.")
+            raise FolderError(f"{folder}: is a file; name a folder with --output.")
         return
     try:
         known = json.loads(path.read_text(encoding="utf-8"))["settings"]
         differing = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
     except (OSError, ValueError, TypeError, KeyError):
-        raise ResultError(
+        raise FolderError(
             f"{path}: is no result of this script; name another folder with --output."
         ) from None
     if differing:
-        raise ResultError(
+        raise FolderError(
             f"{folder}: holds the result of other settings ({', '.join(differing)}); name another folder "
             "with --output, or remove it."
         )

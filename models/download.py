@@ -40,8 +40,8 @@ def fetch_clip(architecture: str, say: Callable[[str], object]) -> Path:
         download(url, path, sha256, say)
     except UnreachableError as error:
         raise UnreachableError(
-            f"{error}; fetch it by hand to {path}, or name its place with --clip_weights PATH or the "
-            "environment variable GREPQ_CLIP_WEIGHTS."
+            f"{error}; fetch it by hand to {path}, or give the scripts that score its "
+            "place with --clip_weights PATH or the environment variable GREPQ_CLIP_WEIGHTS."
         ) from None
     return path
 

@@ -66,7 +66,8 @@ def find_clip(architecture: str, named: str | None) -> Path | None:
     path = named or os.environ.get(CLIP_WEIGHTS_VARIABLE)
     if path:
         if not Path(path).is_file():
-            raise WeightsError(f"{path}: there is no such file of CLIP weights.")
+            named_by = "" if named else f" (named by the environment variable {CLIP_WEIGHTS_VARIABLE})"
+            raise WeightsError(f"{path}: there is no such file of CLIP weights{named_by}.")
         return Path(path)
     cached = clip_cache_path(architecture)
     if not cached.is_file():

@@ -99,8 +99,15 @@ def test_a_second_run_reads_what_is_known(run, place, tmp_path, monkeypatch):
     Image.fromarray(inputs.image_under_test(0)).save(tmp_path / "1.png")
     assert run(*low)[0] == 0
     assert len(computed) == 4
-    assert run(*low, "--precision", "bfloat16")[0] == 0
-    assert len(computed) == 7
+    # Another precision does not take the place of what is there.
+    status, _, err = run(*low, "--precision", "bfloat16")
+    assert status == 2
+    assert "f.h5: holds features of other precision; name another file with --output" in err
+    (tmp_path / "b").mkdir()
+    os.link(place / "0.png", tmp_path / "b" / "another.png")
+    status, _, err = run("--img_dir", tmp_path / "b", "--branch", "low")
+    assert status == 2
+    assert "f.h5: holds features of other pictures" in err
 
 
 def test_an_interrupted_run_goes_on(run, place, tmp_path, monkeypatch):

@@ -117,7 +117,11 @@ def high_level_task(config: HighLevelTraining) -> Task:
 
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
-        metadata = {"steps": str(steps), "configuration": json.dumps(asdict(config))}
+        metadata = {
+            "steps": str(steps),
+            "configuration": json.dumps(asdict(config)),
+            "clip_sha256": weights.clip_sha256,
+        }
         save_tensors(weights.encoder.visual, path, metadata)
         return path
 

@@ -16,7 +16,7 @@ from Evaluation.few_labels_report import result_lines, settings_of
 from Evaluation.labelled_features import LabelledFeatures
 from Evaluation.ridge import fit_ridge
 from Evaluation.splits import SplitError, draw_splits
-from Evaluation.tables import ResultError, check_folder
+from Evaluation.tables import FolderError, check_folder
 
 SETTINGS = FewLabels(n_labels=(10, 30), splits=3)
 
@@ -104,10 +104,10 @@ def test_a_folder_of_other_settings_is_not_written_over(data, tmp_path):
         (settings_of(replace(rated, images=data.images[1:]), [], SETTINGS, None), "scores_sha256"),
         (settings_of(rated, [], SETTINGS, draw_splits("set", data.images, SETTINGS)), "split_file_sha256"),
     ):
-        with pytest.raises(ResultError, match=rf"result of other settings \(.*{word}.*--output"):
+        with pytest.raises(FolderError, match=rf"result of other settings \(.*{word}.*--output"):
             check_folder(tmp_path, "few_labels", changed)
     path.write_text("{}")
-    with pytest.raises(ResultError, match="is no result of this script"):
+    with pytest.raises(FolderError, match="is no result of this script"):
         check_folder(tmp_path, "few_labels", known)
-    with pytest.raises(ResultError, match="is a file"):
+    with pytest.raises(FolderError, match="is a file"):
         check_folder(path, "few_labels", known)
