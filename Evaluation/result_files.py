@@ -76,8 +76,8 @@ def read_result(path: Path) -> Result:
         raise ResultError(f"{path}: is neither a result of test_zeroshot.py nor one of few-label regression.")
     try:
         return (_few_labels if few else _zeroshot)(path.name, data)
-    except ResultError:
-        raise
+    except ResultError as error:
+        raise ResultError(f"{path}: {error}") from None
     except KeyError as error:
         raise ResultError(f"{path}: lacks {error}; was it written by another version?") from None
     except (TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -88,7 +88,7 @@ def _zeroshot(file: str, data: Mapping[str, Any]) -> Result:
     images = data["images"]
     rated = [row for row in images if row["mos"] is not None]
     if not rated:
-        raise ResultError(f"{file}: holds no human scores, so there is nothing to compare.")
+        raise ResultError("holds no human scores, so there is nothing to compare.")
     key = next((key for key in SCORES if any(row[key] is not None for row in rated)), "q")
     rows = [row for row in rated if row[key] is not None]
     remarks = [] if data.get("complete", True) else ["The run was interrupted."]
