@@ -50,6 +50,7 @@ def main() -> int:
         data = {name: labelled_features(rated, blocks, args.cache, say) for name, rated in sets.items()}
         rows = evaluate(data, settings.alphas, settings.standardise)
         line = protocol_line(data, blocks, settings.alphas, settings.standardise, encoders.line())
+        print(*matrix_lines(rows), line, sep="\n")  # first: a full disk must not cost the figures
         write_matrix(folder, rows, line, known)
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")
@@ -57,7 +58,7 @@ def main() -> int:
     except KeyboardInterrupt as stop:
         say(f"Interrupted: {stop}" if str(stop) else "Interrupted.")
         return 130
-    print(*matrix_lines(rows), line, f"{folder}: {KIND}.json, {KIND}.csv", sep="\n")
+    print(f"{folder}: {KIND}.json, {KIND}.csv")
     return 1 if any(one.failed for one in data.values()) else 0
 
 

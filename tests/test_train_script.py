@@ -128,6 +128,7 @@ def test_a_high_level_run_logs_its_groups_and_leaves_weights_that_load(high_run,
     weights = run / "Train" / "final.safetensors"
     assert load_high_level(tiny_clip_file, weights, ("good", "bad"), "none").metadata["steps"] == "12"
     assert f"--hl_model_weights_path {weights}" in output
+    assert f"--clip_weights {tiny_clip_file}" in output
 
 
 def test_two_processes_make_the_groups_and_the_update_of_one(high_run, tmp_path):

@@ -82,9 +82,7 @@ def high_level_task(config: HighLevelTraining) -> Task:
         raise ConfigError(f"Field 'photographs' must be a multiple of the {processes()} processes.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    clip = find_clip(config.architecture, config.clip_weights or None)
-    if clip is None:
-        raise WeightsError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
+    clip = _clip(config)
     files = _files(config)
     digest = _digest(files)
     weights = load_high_level(clip, None, config.prompts, config.positions)
@@ -129,7 +127,7 @@ def high_level_task(config: HighLevelTraining) -> Task:
     return Task(
         model, optimiser, warmed_up(optimiser, config.warmup_epochs, steps_per_epoch), steps_per_epoch,
         config.epochs, batches, f"{digest} {weights.clip_sha256}", loss, lambda batch: batch.files, export,
-        config.export_epochs, config.checkpoint_minutes, SCORING,
+        config.export_epochs, config.checkpoint_minutes, _scoring(config),
     )  # fmt: skip
 
 
@@ -158,6 +156,22 @@ def high_level_loss(
     projected = model.project(features)  # (N, 128)
     loss = group_contrastive_loss(projected[low], projected[high], config.temperature)
     return loss, {"quality_low": quality[low].mean(), "quality_high": quality[high].mean()}
+
+
+def _clip(config: HighLevelTraining) -> Path:
+    """CLIP's weights to start from; raises `WeightsError` where there are none."""
+    clip = find_clip(config.architecture, config.clip_weights or None)
+    if clip is None:
+        raise WeightsError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
+    return clip
+
+
+def _scoring(config: HighLevelTraining) -> str:
+    """How the weights are scored with, by the CLIP that they were trained from where it was named."""
+    named = config.clip_weights.replace("{", "{{").replace(
+        "}", "}}"
+    )  # the path of the weights is put in later
+    return f"{SCORING} --clip_weights {named}" if named else SCORING
 
 
 def _files(config: HighLevelTraining) -> list[Path]:
