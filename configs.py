@@ -129,6 +129,16 @@ class LowLevelTraining(Training):
     # is what the zero-shot score looks at, and a step takes a fifth of the time.
     grid: int = 1
     piece: int = 96
+    # Share of the pictures of a step that pass through a JPEG file of good quality (65 to 97), the
+    # reference too: pictures reach their readers so, and it should not count as a fault of theirs.
+    # Authors: 0.
+    delivery: float = 0.0
+    # "contrast" is the paper's loss. "targets" teaches the first features what was done to a picture:
+    # its distance from the reference by FSIM and the level of each kind of distortion
+    # (datasets/taught_targets.py); it wants a set made by synthesize_distortions.py.
+    objective: Literal["contrast", "targets"] = "contrast"
+    # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines").
+    start: Literal["random", "cosines"] = "random"
     # Softmax temperature. Authors: 0.5; .2 parts versions that differ little.
     temperature: float = 0.2
     # Exponent on alpha = 2 - 2 / (1 + FSIM^2). Authors: 1; FSIM of real distortions lies between
@@ -138,6 +148,8 @@ class LowLevelTraining(Training):
     loss_form: Literal["inside", "outside"] = "inside"
     # AdamW. Authors: 1e-4 for 9,375 steps; fewer steps need larger ones.
     learning_rate: float = 5e-4
+    # Steps over which the rate rises to it. Authors: 0.
+    warmup_steps: int = 0
     # The cosine ends here, so that the last steps only polish.
     final_learning_rate: float = 1e-6
     # Authors: 0.05, on BatchNorm and biases too; kept.
@@ -147,7 +159,9 @@ class LowLevelTraining(Training):
         super().__post_init__()
         _at_least(self, 1, "photographs", "grid", "piece")
         _at_least(self, 2, "versions")
-        _at_least(self, 0, "weight_decay")
+        _at_least(self, 0, "weight_decay", "warmup_steps")
+        if not 0 <= self.delivery <= 1:
+            raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
 
 
@@ -272,16 +286,47 @@ AUTHORS_SYNTHESIS = Synthesis(
     levels=(0.4, 0.8),
 )
 
+CAMERA_SYNTHESIS = Synthesis(
+    # Each kind by itself, those of the laboratory twice, and chains as cameras make them: light, lens
+    # or hand, sensor, its repair, file.
+    kinds=(
+        "gaussian_blur", "gaussian_blur", "white_noise", "white_noise", "jpeg", "jpeg",
+        "jpeg2000", "jpeg2000", "motion_blur", "lens_blur", "dark_noise", "resample", "denoise", "sharpen",
+        "low_contrast", "high_contrast", "over_exposure", "under_exposure", "haze", "colour_cast",
+        "lens_blur+jpeg", "motion_blur+jpeg", "gaussian_blur+white_noise", "resample+jpeg",
+        "lens_blur+dark_noise", "motion_blur+dark_noise+jpeg", "dark_noise+denoise",
+        "white_noise+denoise+jpeg",
+        "lens_blur+dark_noise+denoise+sharpen+jpeg", "dark_noise+jpeg",
+        "under_exposure+motion_blur+dark_noise+denoise", "under_exposure+lens_blur+dark_noise+jpeg",
+        "over_exposure+lens_blur", "haze+lens_blur+jpeg", "high_contrast+motion_blur+jpeg",
+        "low_contrast+gaussian_blur",
+    ),
+    versions=18,
+    # Scenes at several scales; 384 pixels are what FSIM looks at in half resolution, as of any picture
+    # of common size.
+    short_sides=(0, 704, 512, 384), crops=2, crop_size=384,
+)  # fmt: skip
+
 RELEASED_LOW_LEVEL = LowLevelTraining(
     grid=7, piece=32, temperature=0.5, alpha_exponent=1.0, learning_rate=1e-4, precision="float32"
 )
 
+# The shipped weights.
+TAUGHT_LOW_LEVEL = LowLevelTraining(
+    objective="targets", start="cosines", delivery=0.75, learning_rate=1e-3, final_learning_rate=1e-5,
+    warmup_steps=30, epochs=24, export_epochs=4,
+)  # fmt: skip
+
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")
 
 # What `--preset` and `--run_type` choose from.
-SYNTHESIS_PRESETS = {"default": Synthesis(), "authors": AUTHORS_SYNTHESIS}
+SYNTHESIS_PRESETS = {"default": Synthesis(), "camera": CAMERA_SYNTHESIS, "authors": AUTHORS_SYNTHESIS}
 TRAINING_PRESETS: dict[str, dict[str, Any]] = {
-    "ll_model_train": {"default": LowLevelTraining(), "released": RELEASED_LOW_LEVEL},
+    "ll_model_train": {
+        "default": LowLevelTraining(),
+        "taught": TAUGHT_LOW_LEVEL,
+        "released": RELEASED_LOW_LEVEL,
+    },
     "hl_model_train": {"default": HighLevelTraining(), "released": RELEASED_HIGH_LEVEL},
 }
 

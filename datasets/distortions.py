@@ -23,6 +23,10 @@ low_contrast      contrast that stays                    0.85            0.2
 high_contrast     slope about the mean, clipped          1.15            3
 over_exposure     exposure in linear light, clipped      +0.4 stops      +3 stops
 under_exposure    exposure in linear light               -0.5 stops      -4 stops
+haze              light of the scene that stays          0.9             0.25
+colour_cast       white balance, red against blue        0.15 stops      2 stops
+denoise           deviation below which texture goes     0.01            0.15
+sharpen           unsharp mask, random width             0.5             6
 ================  =====================================  ==============  ==============
 """
 
@@ -58,14 +62,23 @@ def apply(kind: str, picture: np.ndarray, level: float, rng: np.random.Generator
     In a chain each part's level is `level` times its own share, uniform in `CHAIN_SHARE`.
     Raises `ConfigError` on an unknown kind and a level outside [0, 1].
     """
+    for part, own in part_levels(kind, level, rng):
+        picture = DISTORTIONS[part](picture, own, rng)
+    return picture
+
+
+def part_levels(kind: str, level: float, rng: np.random.Generator) -> list[tuple[str, float]]:
+    """The (name, level) of each part of a kind at `level`, in order; of a chain's parts drawn from `rng`.
+
+    Raises `ConfigError` on an unknown kind and a level outside [0, 1].
+    """
     parts = split_kind(kind)
     if not 0 <= level <= 1:
         raise ConfigError(f"A level lies between 0 and 1, not at {level:g}.")
     if len(parts) == 1:
-        return DISTORTIONS[kind](picture, level, rng)
-    for part, share in zip(parts, rng.uniform(*CHAIN_SHARE, size=len(parts)), strict=True):
-        picture = DISTORTIONS[part](picture, level * share, rng)
-    return picture
+        return [(kind, level)]
+    shares = rng.uniform(*CHAIN_SHARE, size=len(parts)).tolist()
+    return [(part, level * share) for part, share in zip(parts, shares, strict=True)]
 
 
 def split_kind(kind: str) -> list[str]:
@@ -170,11 +183,42 @@ def under_exposure(picture: np.ndarray, level: float, rng: np.random.Generator) 
     return _to_display(_to_linear(picture) * picture.dtype.type(2 ** -(0.5 + 3.5 * level)))
 
 
+def haze(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """A veil of light, bright and nearly grey, over a scene that fades behind it."""
+    stays = _geometric(0.9, 0.25, level)
+    veil = np.clip(rng.uniform(0.6, 1.0) + rng.uniform(-0.08, 0.08, size=3), 0, 1)
+    return picture * picture.dtype.type(stays) + (veil * (1 - stays)).astype(picture.dtype)
+
+
+def colour_cast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Wrong white balance: red and blue gained against each other in linear light, green a little."""
+    stops = _geometric(0.15, 2.0, level) * rng.choice((-1.0, 1.0)) * np.array([0.5, 0, -0.5])
+    stops[1] = rng.uniform(-0.25, 0.25) * abs(stops[0])
+    return _to_display(_to_linear(picture) * (2.0**stops).astype(picture.dtype))
+
+
+def denoise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Texture smeared as noise reduction does, edges kept: the guided filter with itself as guide."""
+    noise = picture.dtype.type(_geometric(0.01, 0.15, level) ** 2)
+    mean = ndimage.uniform_filter(picture, (7, 7, 0))
+    variance = np.clip(ndimage.uniform_filter(picture * picture, (7, 7, 0)) - mean * mean, 0, None)
+    kept = variance / (variance + noise)
+    smooth = ndimage.uniform_filter(mean * (1 - kept), (7, 7, 0))
+    return np.clip(ndimage.uniform_filter(kept, (7, 7, 0)) * picture + smooth, 0, 1)
+
+
+def sharpen(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Over-sharpened: an unsharp mask that leaves halos, clipped."""
+    sigma, amount = rng.uniform(0.8, 2.5), picture.dtype.type(_geometric(0.5, 6.0, level))
+    detail = picture - ndimage.gaussian_filter(picture, (sigma, sigma, 0), mode="reflect")
+    return np.clip(picture + amount * detail, 0, 1)
+
+
 DISTORTIONS: dict[str, Distortion] = {
     function.__name__: function
     for function in (
         gaussian_blur, motion_blur, lens_blur, white_noise, dark_noise, jpeg, jpeg2000, resample,
-        low_contrast, high_contrast, over_exposure, under_exposure,
+        low_contrast, high_contrast, over_exposure, under_exposure, haze, colour_cast, denoise, sharpen,
     )
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
     OUTPUT/synthesis.json                              the configuration all folders were made with
     OUTPUT/<photograph>_s<short side>_c<crop>/00_REF.bmp
                                               01_jpeg_0.43.bmp      number, kind, level
-                                              02_white_noise_0.07.bmp ...
+                                              02_lens_blur_0.31+jpeg_0.22.bmp   of each part
 
 A folder's bytes follow from the configuration, the photograph's file name and pixels, the size and the crop,
 so the number of processes and the order and company of photographs do not matter. A folder appears only when
@@ -35,7 +35,7 @@ from tqdm import tqdm
 from atomic_files import atomic_path
 from configs import SMALLEST_SIDE, ConfigError, Synthesis
 from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
-from datasets.distortions import apply, split_kind
+from datasets.distortions import DISTORTIONS, part_levels, split_kind
 
 RECORD = "synthesis.json"
 
@@ -105,8 +105,28 @@ def versions(
     picture = reference.astype(np.float32) / np.float32(255)
     dealt = deal(config, rng)
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
-        distorted = apply(kind, picture, level, own)
-        yield f"{number:02d}_{kind}_{level:.2f}", np.rint(distorted * 255).astype(np.uint8)
+        distorted, parts = picture, part_levels(kind, level, own)
+        for part, strength in parts:
+            distorted = DISTORTIONS[part](distorted, strength, own)
+        name = "+".join(f"{part}_{strength:.2f}" for part, strength in parts)
+        yield f"{number:02d}_{name}", np.rint(distorted * 255).astype(np.uint8)
+
+
+def levels_of(stem: str) -> dict[str, float]:
+    """Name of distortion -> level in [0, 1] of a version whose file has this stem; {} for a reference.
+
+    Raises `ValueError` on a name that `versions` does not write.
+    """
+    name = stem.partition("_")[2]
+    if name == "REF":
+        return {}
+    levels: dict[str, float] = {}
+    for part in name.split("+"):
+        kind, _, level = part.rpartition("_")
+        if kind not in DISTORTIONS or not 0 <= float(level) <= 1:
+            raise ValueError(stem)
+        levels[kind] = float(level)
+    return levels
 
 
 def _settle(output: Path, config: Synthesis) -> None:

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from configs import AUTHORS_SYNTHESIS, ConfigError, Synthesis
+from configs import AUTHORS_SYNTHESIS, SYNTHESIS_PRESETS, ConfigError, Synthesis
 from datasets import synthesis
 from datasets.decoder import ImageReadError, decode_pixels
 from datasets.distortions import split_kind
-from datasets.synthesis import deal, synthesize
+from datasets.synthesis import deal, levels_of, synthesize
 
 ROOT = Path(__file__).parents[2]
 SMALL = Synthesis(kinds=("gaussian_blur", "white_noise", "jpeg"), versions=3, crop_size=64)
@@ -59,7 +59,7 @@ def test_a_folder_holds_the_reference_first_and_versions_that_differ(tmp_path):
     assert folder.name == "house_s80_c0"
     names = sorted(path.name for path in folder.iterdir())
     assert names[0] == "00_REF.bmp" and sum("REF" in name for name in names) == 1
-    assert {name.split("_", 1)[1].rsplit("_", 1)[0] for name in names[1:]} == set(SMALL.kinds)
+    assert {kind for name in names[1:] for kind in levels_of(Path(name).stem)} == set(SMALL.kinds)
     pictures = [decode_pixels(folder / name) for name in names]
     assert {picture.shape for picture in pictures} == {(64, 64, 3)}
     assert all((picture != pictures[0]).any() for picture in pictures[1:])
@@ -197,7 +197,7 @@ def test_finished_folders_are_kept_and_leftovers_removed(tmp_path):
 def test_a_failure_while_writing_leaves_no_folder(tmp_path, monkeypatch):
     photograph(tmp_path / "photos" / "a.png")
     monkeypatch.setattr(
-        synthesis, "apply", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        synthesis, "part_levels", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.raises(OSError, match="No space left"):
         synthesize([tmp_path / "photos"], tmp_path / "out", SMALL, 1)
@@ -236,8 +236,8 @@ def test_configurations_that_make_no_set(tmp_path, field, value, message):
 
 
 def test_presets_are_good_and_workers_are_checked(tmp_path):
-    for kind in (*Synthesis().kinds, *AUTHORS_SYNTHESIS.kinds):
-        assert split_kind(kind)
+    for preset in SYNTHESIS_PRESETS.values():
+        assert all(split_kind(kind) for kind in preset.kinds)
     with pytest.raises(ConfigError, match="workers is 1 or more, not 0"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 0)
     with pytest.raises(ImageReadError, match="holds no picture"):
