@@ -10,25 +10,31 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from datasets.delivery import deliver
 from datasets.fragments import two_views
 from datasets.version_folders import VersionFolder, read_versions
 
 
 class Photograph(NamedTuple):
-    """D versions of one photograph in two views (D, 3, S, S), float32 in [0, 1], and their FSIM (D, D)."""
+    """D versions of one photograph in two views (D, 3, S, S), float32 in [0, 1].
+
+    `similarity` is their FSIM (D, D), `targets` (D, K) what the first features are to say, K 0 for nothing.
+    """
 
     images: torch.Tensor
     augmentations: torch.Tensor
     similarity: torch.Tensor
+    targets: torch.Tensor
     folder: str
 
 
 class Batch(NamedTuple):
-    """Photographs of a step set end to end: views (sum of D, 3, S, S), one matrix a photograph."""
+    """Photographs of a step set end to end: views (sum of D, 3, S, S) and targets (sum of D, K)."""
 
     images: torch.Tensor
     augmentations: torch.Tensor
     similarities: list[torch.Tensor]
+    targets: torch.Tensor
     folders: list[str]
 
 
@@ -43,9 +49,12 @@ class VersionPairs(Dataset[Photograph]):
         grid: int,
         piece: int,
         seed: int,
+        targets: Sequence[np.ndarray] | None = None,
+        delivery: float = 0.0,
     ) -> None:
         self.folders, self.matrices = folders, matrices
         self.versions, self.grid, self.piece, self.seed = versions, grid, piece, seed
+        self.targets, self.delivery = targets, delivery
 
     def __len__(self) -> int:
         return len(self.folders)
@@ -57,8 +66,15 @@ class VersionPairs(Dataset[Photograph]):
         chosen = draw_versions(len(folder.files), folder.reference, self.versions, generator)
         pixels = read_versions(folder, chosen)
         images, augmentations = two_views(pixels, self.grid, self.piece, generator)
+        if self.delivery:
+            images, augmentations = (
+                deliver(view, self.delivery, generator) for view in (images, augmentations)
+            )
         similarity = torch.from_numpy(self.matrices[place])[chosen][:, chosen].float()
-        return Photograph(images, augmentations, similarity, str(folder.path))
+        targets = torch.empty(len(chosen), 0)
+        if self.targets is not None:
+            targets = torch.from_numpy(self.targets[place])[chosen]
+        return Photograph(images, augmentations, similarity, targets, str(folder.path))
 
 
 class PhotographOrder(Sampler[list[tuple[int, int]]]):
@@ -100,8 +116,10 @@ class PhotographOrder(Sampler[list[tuple[int, int]]]):
 
 def collate(photographs: Sequence[Photograph]) -> Batch:
     """Set the photographs of a step end to end; each may have its own number of versions."""
-    images, augmentations, similarities, folders = zip(*photographs, strict=True)
-    return Batch(torch.cat(images), torch.cat(augmentations), list(similarities), list(folders))
+    images, augmentations, similarities, targets, folders = zip(*photographs, strict=True)
+    return Batch(
+        torch.cat(images), torch.cat(augmentations), list(similarities), torch.cat(targets), list(folders)
+    )
 
 
 def draw_versions(count: int, reference: int, wanted: int, generator: torch.Generator) -> list[int]:

@@ -1,0 +1,35 @@
+"""Compression that every picture meets on its way to a reader, and that is no fault of it."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+
+# JPEG qualities, both ends included, and Pillow's subsamplings (4:4:4 and, as most files, 4:2:0).
+QUALITIES = (65, 97)
+SUBSAMPLINGS = (0, 2, 2)
+
+
+def deliver(pictures: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+    """Pictures (D, 3, S, S) in [0, 1], each with probability `share` through a JPEG file of good quality.
+
+    Grey level 0..255 are rounded on the way, as in any file. The generator is asked three times a
+    picture whatever comes out, so that one picture's draw does not move the next one's.
+    """
+    draws = torch.rand(len(pictures), 3, generator=generator).tolist()
+    low, high = QUALITIES
+    delivered = pictures.clone()
+    for place, (chance, quality, subsampling) in enumerate(draws):
+        if chance < share:
+            pixels = (pictures[place] * 255).round().byte().permute(1, 2, 0).numpy()
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(
+                file, "JPEG", quality=low + int(quality * (high - low + 1)),
+                subsampling=SUBSAMPLINGS[int(subsampling * len(SUBSAMPLINGS))],
+            )  # fmt: skip
+            with Image.open(file) as image:
+                delivered[place] = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+    return delivered
