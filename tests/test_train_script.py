@@ -169,6 +169,7 @@ def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_pa
         (["--resume", f"{tmp_path}/Run0007"], "Run0007"),
         (["--resume", "--set", f"results={tmp_path}"], "--set"),
         (["--set", f"data={tiny_set}", "device=cuda:7"], "cuda:7"),
+        (["--preset", "taught", "--set", f"data={tiny_set}"], "1.png: its name does not tell"),
         ([*HIGH, "--set", f"data={tiny_set}"], "no CLIP weights"),
         ([*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}"], "photographs=5"),
     ]
@@ -178,6 +179,32 @@ def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_pa
         assert script.main() == 2
         (sentence,) = capsys.readouterr().err.splitlines()
         assert words in sentence
+
+
+def test_the_taught_preset_learns_what_was_done_to_pictures(tmp_path):
+    """From photographs to weights whose feature 0 parts white noise from the reference."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    generator = np.random.default_rng(0)
+    for name in "ab":
+        pixels = np.kron(generator.integers(0, 256, (20, 20, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        Image.fromarray(pixels).save(photos / f"{name}.png")
+    made = subprocess.run(
+        [sys.executable, ROOT / "synthesize_distortions.py", "--photos", photos, "--output", tmp_path / "set",
+         "--preset", "camera", "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    settings = [f"data={tmp_path / 'set'}", f"results={tmp_path}", *TINY, "epochs=30", "warmup_steps=5"]
+    status, _, errors = finish(train("--preset", "taught", "--set", *settings))
+    assert status == 0, errors
+    weights = load_low_level(tmp_path / "Run0001" / "Train" / "final.safetensors")
+    assert json.loads(weights.metadata["configuration"])["objective"] == "targets"
+    folder = next(path for path in sorted((tmp_path / "set").iterdir()) if path.is_dir())
+    pictures = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
+    with torch.inference_mode():
+        said = weights.model(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255)[:, 0]
+    assert (said.diff() > 0).all() and said[3] > said[0] + 0.3, said
 
 
 def test_torchrun_is_refused_for_the_low_level_branch(tiny_set):

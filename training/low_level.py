@@ -14,11 +14,13 @@ import torch
 
 from configs import ConfigError, LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
+from datasets.taught_targets import taught_targets, version_levels
 from datasets.version_folders import SetError, VersionFolder, find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.quality_aware import quality_aware_loss
+from losses.taught_targets import taught_loss
 from models.device import autocast, choose_device, choose_precision, place_model
-from models.low_level import LowLevelEncoder
+from models.low_level import LowLevelEncoder, start_from_cosines
 from models.weight_files import save_tensors
 from training.batches import read_batches
 from training.distributed import processes
@@ -41,26 +43,42 @@ def low_level_task(config: LowLevelTraining) -> Task:
         raise ConfigError("The low-level encoder trains in one process: call python, not torchrun.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    folders, matrices = [], []
+    folders, matrices, levels = [], [], []
     for root in config.data:
         found = find_version_folders(root)
         folders += found
+        if config.objective == "targets":  # before FSIM, which takes minutes
+            levels += [version_levels(folder) for folder in found]
         matrices += annotator_matrices(root, found, device)
     if not folders:
         raise SetError("No set is named; use --set data=DIR (several with commas).")
-    photographs = VersionPairs(folders, matrices, config.versions, config.grid, config.piece, config.seed)
+    targets = [
+        taught_targets(own, matrix[folder.reference])
+        for own, matrix, folder in zip(levels, matrices, folders, strict=False)
+    ]
+    photographs = VersionPairs(
+        folders,
+        matrices,
+        config.versions,
+        config.grid,
+        config.piece,
+        config.seed,
+        targets or None,
+        config.delivery,
+    )
 
     # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
     torch.backends.cudnn.deterministic = True
     torch.manual_seed(config.seed)
-    model = place_model(LowLevelEncoder(), device, torch.channels_last)
+    model = LowLevelEncoder()
+    if config.start == "cosines":
+        start_from_cosines(model)
+    model = place_model(model, device, torch.channels_last)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, T_max=len(order), eta_min=config.final_learning_rate
-    )
+    schedule = learning_rates(optimiser, config, len(order))
 
     def batches(first_step: int) -> Iterable[Batch]:
         order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed, first_step)
@@ -80,6 +98,20 @@ def low_level_task(config: LowLevelTraining) -> Task:
     )  # fmt: skip
 
 
+def learning_rates(
+    optimiser: torch.optim.Optimizer, config: LowLevelTraining, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """A straight rise over `config.warmup_steps`, then half a cosine to the end of `steps`."""
+    rise = min(config.warmup_steps, steps - 1)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, T_max=steps - rise, eta_min=config.final_learning_rate
+    )
+    if rise == 0:
+        return cosine
+    linear = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / (rise + 1), total_iters=rise)
+    return torch.optim.lr_scheduler.SequentialLR(optimiser, [linear, cosine], milestones=[rise])
+
+
 def _digest(folders: Sequence[VersionFolder], matrices: Sequence[np.ndarray]) -> str:
     """SHA-256 of the names of folders and files and of what FSIM sees in them."""
     digest = hashlib.sha256()
@@ -97,7 +129,7 @@ def low_level_loss(
     precision: torch.dtype,
     layout: torch.memory_format,
 ) -> torch.Tensor:
-    """The quality-aware loss of a batch: a mean over all rows, photographs with equal D stacked.
+    """The loss of a batch: a mean over all rows; for the contrast photographs with equal D are stacked.
 
     Each view passes the network by itself, so that BatchNorm sees one view at a time, as in the release.
     """
@@ -106,6 +138,8 @@ def low_level_loss(
         for view in (batch.images, batch.augmentations):
             view = view.to(device, memory_format=layout, non_blocking=True)
             features.append(model(view).float())  # (sum of D, 128)
+    if config.objective == "targets":
+        return taught_loss(torch.cat(features), batch.targets.to(device).repeat(2, 1))
     counts = [len(similarity) for similarity in batch.similarities]
     images, augmentations = (part.split(counts) for part in features)
     by_count: dict[int, list[int]] = defaultdict(list)

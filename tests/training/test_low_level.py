@@ -5,12 +5,13 @@ import pytest
 import synthetic_weights
 import torch
 
-from configs import LowLevelTraining
+from configs import RELEASED_LOW_LEVEL, LowLevelTraining
 from datasets.version_pairs import Batch
 from losses.quality_aware import quality_aware_loss
+from losses.taught_targets import taught_loss
 from models.low_level import LowLevelEncoder
 from models.low_level_weights import from_authors, to_authors
-from training.low_level import low_level_loss
+from training.low_level import learning_rates, low_level_loss
 
 
 def two_steps(numbers, dtype):
@@ -71,14 +72,40 @@ def test_two_steps_equal_the_authors(parity, name, dtype, of_loss, of_gradient, 
 
 def test_the_schedule_equals_the_authors(parity):
     expected = parity("train")["sched_llm_lr"]
-    optimiser = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=100, eta_min=1e-6)
+    np.testing.assert_allclose(rates_of(RELEASED_LOW_LEVEL, 100), expected, rtol=0, atol=1e-15)
+
+
+def rates_of(config, steps):
+    optimiser = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)
+    schedule = learning_rates(optimiser, config, steps)
     rates = []
-    for _ in range(101):
+    for _ in range(steps + 1):
         rates.append(schedule.get_last_lr()[0])
         optimiser.step()
         schedule.step()
-    np.testing.assert_allclose(rates, expected, rtol=0, atol=1e-15)
+    return rates
+
+
+def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
+    config = LowLevelTraining(learning_rate=0.5, final_learning_rate=0.1, warmup_steps=4)
+    rates = rates_of(config, 12)
+    np.testing.assert_allclose(rates[:5], (0.1, 0.2, 0.3, 0.4, 0.5))
+    np.testing.assert_allclose(rates[4:], 0.1 + 0.2 * (1 + np.cos(np.pi * np.arange(9) / 8)))
+    # A run shorter than its rise does not fail.
+    assert rates_of(config, 2)[:2] == pytest.approx((0.25, 0.5))
+
+
+def test_targets_teach_both_views():
+    """The loss of a batch with targets is the taught loss of its two views, the same targets for each."""
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6))
+    views, targets = torch.rand(2, 7, 3, 8, 8), torch.rand(7, 4)
+    targets[2, 0] = torch.nan
+    batch = Batch(views[0], views[1], [torch.eye(3), torch.eye(4)], targets, ["a", "b"])
+    config = LowLevelTraining(objective="targets")
+    loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32, torch.channels_last)
+    expected = sum(taught_loss(model(view), targets).item() for view in views) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
@@ -88,7 +115,7 @@ def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
     counts = (3, 5, 3)
     views = torch.rand(2, sum(counts), 3, 8, 8)
     similarities = [torch.rand(count, count) * 0.3 + 0.7 for count in counts]
-    batch = Batch(views[0], views[1], similarities, ["a", "b", "c"])
+    batch = Batch(views[0], views[1], similarities, torch.empty(11, 0), ["a", "b", "c"])
     loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32, torch.channels_last)
     expected = 0.0
     for f, g, a in zip(
