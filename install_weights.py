@@ -1,7 +1,8 @@
-"""Make trained weights the default: float16 beside the model card, with their own pristine statistics."""
+"""Make trained weights the default: float16, with their own pristine statistics and their own score."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tempfile
 from functools import partial
@@ -11,10 +12,41 @@ import torch
 
 from command_line import CommandLine
 from configs import ZeroShot
+from Evaluation.calibration import calibrate, measure, trained_on_targets
+from Evaluation.encoders import Say
+from Evaluation.low_level_score import PAPER, LowLevelScore
 from Evaluation.pristine import pristine_of_folder
-from Evaluation.pristine_files import statistics_beside, write_statistics
-from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
-from models.weight_files import save_tensors
+from Evaluation.pristine_files import Pristine, statistics_beside, write_statistics
+from Evaluation.zeroshot import LowLevelBranch
+from models.low_level_weights import DEFAULT_LOW_LEVEL, LowLevelWeights, load_low_level
+from models.weight_files import file_sha256, save_tensors
+
+
+def prepare(
+    trained: LowLevelWeights, photographs: Path, target: Path, say: Say
+) -> tuple[Pristine, LowLevelScore]:
+    """Write rounded weights that ask for a score of their own to `target`, their statistics beside it.
+
+    The authors' weights keep the paper's score.
+
+    Raises:
+        ValueError: photographs or weights cannot be used; the message says why.
+    """
+    settings = ZeroShot()
+    # Statistics and score are those of the rounded weights.
+    save_tensors(trained.model, target, trained.metadata, torch.float16)
+    weights = load_low_level(target)
+    pristine = pristine_of_folder(weights, settings, photographs, None, say)
+    score = PAPER
+    if trained.metadata:  # the authors' have none
+        branch = LowLevelBranch(weights.model, pristine.statistics, settings)
+        measured = measure([photographs / name for name in pristine.photographs], branch)
+        score = calibrate(*measured, taught=trained_on_targets(trained.metadata))
+        save_tensors(weights.model, target, {**trained.metadata, **score.metadata()}, torch.float16)
+    # The score is part of the file, so the checksum that the statistics carry is known only now.
+    pristine = dataclasses.replace(pristine, weights_sha256=file_sha256(target))
+    write_statistics(statistics_beside(target), pristine)
+    return pristine, score
 
 
 def main() -> int:
@@ -29,23 +61,20 @@ def main() -> int:
     try:
         trained = load_low_level(args.ll_model_weights_path)
         with tempfile.TemporaryDirectory(dir=args.output.parent) as folder:
-            # The statistics are of the rounded weights, under their checksum; both take their
-            # places only when both are there.
-            rounded = Path(folder) / args.output.name
-            save_tensors(trained.model, rounded, trained.metadata, torch.float16)
-            weights = load_low_level(rounded)
-            pristine = pristine_of_folder(weights, ZeroShot(), args.pristine_img_dir, None, say)
-            write_statistics(statistics_beside(rounded), pristine)
-            rounded.replace(args.output)
-            statistics_beside(rounded).replace(statistics_beside(args.output))
+            # Both take their places only when both are there.
+            target = Path(folder) / args.output.name
+            pristine, score = prepare(trained, args.pristine_img_dir, target, say)
+            target.replace(args.output)
+            statistics_beside(target).replace(statistics_beside(args.output))
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")
         return 2
     except KeyboardInterrupt:
         say("Interrupted; the default is what it was.")
         return 130
-    print(f"{args.output}: sha256 {weights.sha256}")
+    print(f"{args.output}: sha256 {pristine.weights_sha256}")
     print(f"{statistics_beside(args.output)}: {pristine.statistics.count} patches")
+    print(f"Score: distance scale {score.scale:g}, distortion weight {score.distortion_weight:g}")
     return 0
 
 

@@ -37,6 +37,8 @@ def parse() -> argparse.Namespace:
         help="good bad [good bad ...]: the mean over the pairs; default: %(default)s")  # fmt: skip
     add("--positions", choices=("none", "interpolate"), default=ZeroShot.positions,
         help="positional embedding of CLIP's attention pool, %(default)s")  # fmt: skip
+    add("--score", choices=("own", "paper"), default="own",
+        help="low-level score: what the weights file asks for or the paper's, %(default)s")  # fmt: skip
     add_encoder_arguments(parser)
     add("--output", type=Path, help="table of scores, .csv or .json; default: printed")
     return parser.parse_args()

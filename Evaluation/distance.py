@@ -59,3 +59,8 @@ def low_level_quality(d: float) -> float:
     """Q_low = 1 - 1 / (1 + exp(-d / 100)) of a distance d >= 0: in (0, 0.5], higher is better."""
     decay = math.exp(-d / 100)  # at most 1, so a large d cannot overflow
     return decay / (1 + decay)
+
+
+def distance_of_quality(quality: float) -> float:
+    """The distance that `low_level_quality` makes `quality`, in (0, 0.5], of; 0 or more."""
+    return 100 * math.log(1 / quality - 1)

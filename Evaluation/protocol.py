@@ -16,6 +16,7 @@ from datasets.rated_sets import (
     unrated_folder,
 )
 from Evaluation.encoders import Encoders, Say, load_encoders
+from Evaluation.low_level_score import PAPER, score_of_weights
 from Evaluation.metrics import Metric, agreement
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow
@@ -41,7 +42,10 @@ class Protocol:
         return "Q_high" if self.low is None else "Q_low" if self.high is None else "Q"
 
     def line(self, rated: RatedSet, scored: int) -> str:
-        """Set, number of pictures, scale, weights, pristine statistics, prompts, precision in one line."""
+        """Set, number of pictures, scale, weights, pristine statistics, prompts, precision in one line.
+
+        The low-level score too, where it is not the paper's.
+        """
         parts = [
             f"Protocol: {rated.name}, {scored} of {rated.expected or len(rated.images)} images",
             *filter(None, [rated.scale]),
@@ -52,6 +56,8 @@ class Protocol:
                 f"pristine {self.pristine.source}, {self.pristine.statistics.count} patches; "
                 f"patch size {self.settings.patch_size}"
             )
+        if self.low is not None and (formula := self.low.score.formula()):
+            parts.append(f"score {formula}")
         if self.high is not None:
             prompts = ", ".join(f'"{prompt}"' for prompt in self.settings.prompts)
             parts.append(f"prompts {prompts}; positional embedding {self.settings.positions}")
@@ -100,7 +106,8 @@ def prepare(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Protocol:
     """Encoders on their device, the pristine statistics that go with them, and the prompts' features.
 
     Args:
-        args: of `add_encoder_arguments`, and `pristine_img_dir`: photographs or None (`find_pristine`).
+        args: of `add_encoder_arguments`, `pristine_img_dir`: photographs or None (`find_pristine`), and
+            `score`: "own" is the low-level score that the weights file asks for, "paper" the paper's.
         settings: of the score.
         say: receives what the user should know.
 
@@ -110,9 +117,11 @@ def prepare(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Protocol:
     encoders = load_encoders(args, settings, say)
     low = high = pristine = None
     if encoders.low is not None:
+        own = args.score == "own"
+        score = score_of_weights(encoders.low.metadata, encoders.low.path) if own else PAPER
         folder = None if args.pristine_img_dir is None else Path(args.pristine_img_dir)
         pristine = find_pristine(encoders.low, settings, folder, Path.cwd(), say)
-        low = LowLevelBranch(encoders.low.model, pristine.statistics, settings, encoders.precision)
+        low = LowLevelBranch(encoders.low.model, pristine.statistics, settings, encoders.precision, score)
     if encoders.high is not None:
         high = HighLevelBranch(encoders.high.encoder, encoders.high.text, encoders.precision)
     return Protocol(low, high, settings, encoders, pristine)

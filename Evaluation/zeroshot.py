@@ -1,6 +1,6 @@
 """Zero-shot scores (method.md part 4).
 
-File -> decoder -> patches -> features -> statistics -> distance -> Q_low, and
+File -> decoder -> patches -> features -> statistics -> distance (and distortion) -> Q_low, and
 file -> decoder -> whole picture -> feature -> cosines with two prompts -> Q_high, from one decoding.
 """
 
@@ -24,6 +24,7 @@ from Evaluation.features import (
     whole_picture_features,
     with_short_side,
 )
+from Evaluation.low_level_score import PAPER, LowLevelScore, visible_distortion
 from Evaluation.patches import patch_features, patch_grid
 from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
@@ -38,6 +39,7 @@ class LowLevelBranch:
     pristine: FeatureStatistics
     settings: ZeroShot
     precision: torch.dtype = torch.float32
+    score: LowLevelScore = PAPER
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,24 @@ def enlarged_size(height: int, width: int, settings: ZeroShot) -> tuple[int, int
     return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
 
 
-def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
-    """Distance of a picture's patches, overlapping by half, from the pristine ones; 0 or more.
+def with_two_patches(picture: torch.Tensor, settings: ZeroShot) -> tuple[torch.Tensor, str]:
+    """The picture (3, H, W), enlarged where it gives fewer than two patches, and a note for its status.
+
+    Raises:
+        ScoreError: the picture is so narrow that it would become too large.
+    """
+    height, width = picture.shape[-2:]
+    enlarged = enlarged_size(height, width, settings)
+    if enlarged == (height, width):
+        return picture, ""
+    return resize(picture, *enlarged), f", enlarged to {enlarged[1]}x{enlarged[0]}"
+
+
+def distance_and_distortion(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[float, float]:
+    """Of a picture's patches, overlapping by half: the paper's distance, 0 or more, and `visible_distortion`.
 
     Args:
-        picture: (3, H, W) in [0, 1], of two patches or more (`enlarged_size`).
+        picture: (3, H, W) in [0, 1], of two patches or more (`with_two_patches`).
         branch: encoder, pristine statistics and settings.
 
     Raises:
@@ -108,9 +123,18 @@ def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
     grid = patch_grid(picture, size, size // 2)
     features = patch_features(branch.encoder, grid, branch.settings.chunk, branch.precision)
     try:
-        return distance(branch.pristine, statistics(features), branch.settings.regularisation)
+        d = distance(branch.pristine, statistics(features), branch.settings.regularisation)
     except ValueError as error:
         raise ScoreError(str(error)) from None
+    return d, visible_distortion(features)
+
+
+def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
+    """The number that Q_low is taken of, as `branch.score` makes it from `distance_and_distortion`.
+
+    The paper's score makes it the paper's distance. Arguments, range and what it raises are the same.
+    """
+    return branch.score.total(*distance_and_distortion(picture, branch))
 
 
 def high_level_quality(picture: torch.Tensor, branch: HighLevelBranch) -> float:
@@ -129,12 +153,8 @@ def score_picture(
     try:
         picture, status = as_the_set_resizes(image, picture)
         if low is not None:
-            height, width = picture.shape[-2:]
-            enlarged = enlarged_size(height, width, low.settings)
-            patched = picture
-            if enlarged != (height, width):
-                patched = resize(picture, *enlarged)
-                status += f", enlarged to {enlarged[1]}x{enlarged[0]}"
+            patched, note = with_two_patches(picture, low.settings)
+            status += note
             q_low = low_level_quality(low_level_distance(patched, low))
         if high is not None:
             picture, note = at_least_smallest(picture)

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic_inputs as inputs
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from configs import ZeroShot
+from Evaluation.calibration import calibrate, measure
+from Evaluation.low_level_score import PAPER, score_of_weights
 from Evaluation.pristine_files import read_statistics
+from Evaluation.zeroshot import LowLevelBranch
 from models.low_level import LowLevelEncoder
+from models.low_level_weights import load_low_level, to_authors
 from models.weight_files import file_sha256, save_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,15 +30,24 @@ def install(*arguments):
 
 @pytest.fixture
 def trained(tmp_path):
-    save_tensors(LowLevelEncoder(), tmp_path / "final.safetensors", {"steps": "3"})
+    metadata = {"steps": "3", "configuration": '{"objective": "targets"}'}
+    model = LowLevelEncoder()
+    model.head[2].bias.data[0] = 1  # a distortion above 0, as trained weights tell it
+    save_tensors(model, tmp_path / "final.safetensors", metadata)
     return tmp_path / "final.safetensors"
 
 
-def test_weights_and_their_own_statistics_are_installed(trained, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
     (tmp_path / "photos").mkdir()
     Image.fromarray(inputs.pristine_image(0)).save(tmp_path / "photos" / "a.png")
+    Image.new("RGB", (200, 200)).save(tmp_path / "photos" / "black.png")
+    return tmp_path / "photos"
+
+
+def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_path):
     output = tmp_path / "default.safetensors"
-    done = install("--ll_model_weights_path", trained, "--pristine_img_dir", tmp_path / "photos",
+    done = install("--ll_model_weights_path", trained, "--pristine_img_dir", photos,
                    "--output", output)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert output.stat().st_size < 0.51 * trained.stat().st_size
@@ -42,6 +57,41 @@ def test_weights_and_their_own_statistics_are_installed(trained, tmp_path):
     halved, whole = load_file(output), load_file(trained)
     for key in ("head.2.weight", "resnet.conv1.weight"):
         np.testing.assert_allclose(halved[key].float(), whole[key], atol=1e-3)
+
+    weights = load_low_level(output)
+    assert weights.metadata["steps"] == "3"
+    assert pristine.belongs_to(weights, ZeroShot())
+    score = score_of_weights(weights.metadata, output)
+    branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot())
+    assert score == calibrate(*measure([photos / "a.png"], branch), taught=True)
+    assert score.distortion_weight > 0
+    said = f"Score: distance scale {score.scale:g}, distortion weight {score.distortion_weight:g}"
+    assert done.stdout.splitlines()[-1] == said
+
+
+def test_weights_without_targets_get_a_scale_alone(photos, tmp_path):
+    save_tensors(LowLevelEncoder(), tmp_path / "final.safetensors", {"configuration": "{}"})
+    output = tmp_path / "default.safetensors"
+    done = install("--ll_model_weights_path", tmp_path / "final.safetensors", "--pristine_img_dir", photos,
+                   "--output", output)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    metadata = load_low_level(output).metadata
+    assert metadata["distortion_weight"] == "0.0"
+    assert float(metadata["distance_scale"]) != 1
+
+
+def test_the_authors_weights_keep_the_papers_score(photos, tmp_path):
+    state = to_authors(LowLevelEncoder().state_dict())
+    torch.save({"model": {"state_dict": state}}, tmp_path / "low.tar")
+    output = tmp_path / "default.safetensors"
+    done = install("--ll_model_weights_path", tmp_path / "low.tar", "--pristine_img_dir", photos,
+                   "--output", output)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    weights = load_low_level(output)
+    assert "distance_scale" not in weights.metadata and "distortion_weight" not in weights.metadata
+    assert score_of_weights(weights.metadata, output) == PAPER
+    assert read_statistics(tmp_path / "default_pristine.safetensors").belongs_to(weights, ZeroShot())
+    assert done.stdout.splitlines()[-1] == "Score: distance scale 1, distortion weight 0"
 
 
 def test_bad_photographs_leave_the_default_as_it_was(trained, tmp_path):

@@ -18,7 +18,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from configs import ZeroShot
+from datasets.decoder import read_image
+from Evaluation.distance import low_level_quality
+from Evaluation.low_level_score import LowLevelScore
+from Evaluation.pristine_files import read_statistics
 from Evaluation.report import TITLES
+from Evaluation.zeroshot import LowLevelBranch, distance_and_distortion
+from models.low_level_weights import load_low_level
+from models.weight_files import save_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -190,6 +198,7 @@ def test_interrupt_keeps_what_is_done(place, tmp_path):
     (["--dataset", "ATLANTIS", "--img_dir", "pictures"], "no data set 'ATLANTIS'; known: CLIVE, KonIQ-10k"),
     (["--dataset", "CLIVE"], "--dataset CLIVE needs its folder: name it with --img_dir."),
     (["--eval_type", "zeroshot_single_img"], "name it with --test_img_path"),
+    (["--img_dir", "pictures", "--score", "mine"], "argument --score: invalid choice: 'mine'"),
     (["--eval_type", "sorcery"], "argument --eval_type: invalid choice: 'sorcery'"),
     (["--nonsense"], "unrecognized arguments: --nonsense"),
     ([], "Nothing to score"),
@@ -244,3 +253,54 @@ def test_high_level_alone_needs_no_pristine_statistics(monkeypatch, capsys, pari
     assert float(printed[0].split()[2]) == pytest.approx(parity("clip")["qhigh"][1], abs=1e-5)
     assert "stock CLIP RN50.safetensors" in printed[1] and "not fine-tuned" in printed[1]
     assert "pristine" not in printed[1]
+
+
+@pytest.fixture(scope="module")
+def asking(place, tmp_path_factory):
+    """The weights of `place` with and without a score of their own, each with its pristine statistics."""
+    folder = tmp_path_factory.mktemp("asking")
+    model = load_low_level(place / "low.tar").model
+    save_tensors(model, folder / "own.safetensors", LowLevelScore(2.5, 0.5).metadata())
+    save_tensors(model, folder / "plain.safetensors", {})
+    save_tensors(model, folder / "odd.safetensors", {"distance_scale": "large"})
+    for name in ("own", "plain"):
+        made = call(place, "--ll_model_weights_path", folder / f"{name}.safetensors", "--pristine_img_dir",
+                    place / "pristine", script="make_pristine_statistics.py", weights=False)  # fmt: skip
+        assert made.returncode == 0, made.stderr
+    return folder
+
+
+def scored(place, folder, name, *arguments):
+    """q_low of each picture and the protocol line, by the weights `name` of `folder`."""
+    done = call(place, "--ll_model_weights_path", folder / f"{name}.safetensors", "--branch", "low",
+                "--img_dir", place / "pictures", "--output", folder / "rows.json", *arguments,
+                weights=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((folder / "rows.json").read_text())
+    return [row["q_low"] for row in result["images"]], result["protocol"]
+
+
+def test_own_score_and_the_papers(place, asking):
+    plain, plain_line = scored(place, asking, "plain")
+    own, own_line = scored(place, asking, "own")
+    paper, paper_line = scored(place, asking, "own", "--score", "paper")
+    assert paper == plain
+    assert "; score 2.5 x (distance + 0.5 x distortion); float32 on " in own_line
+    assert "score" not in plain_line and "score" not in paper_line
+    assert scored(place, asking, "own", "--score", "own") == (own, own_line)
+    weights = load_low_level(asking / "own.safetensors")
+    pristine = read_statistics(asking / "own_pristine.safetensors").statistics
+    branch = LowLevelBranch(weights.model, pristine, ZeroShot())
+    for k, q_low in enumerate(own):
+        d, distortion = distance_and_distortion(read_image(place / f"pictures/{k}.png"), branch)
+        assert q_low == pytest.approx(low_level_quality(2.5 * (d + 0.5 * distortion)), rel=1e-4)
+        assert q_low != pytest.approx(paper[k], rel=1e-2)
+
+
+def test_weights_that_ask_for_nonsense(monkeypatch, capsys, place, asking):
+    odd = asking / "odd.safetensors"
+    status, error = in_process(monkeypatch, capsys, place, place, "--img_dir", "pictures", "--branch", "low",
+                               "--ll_model_weights_path", odd)  # fmt: skip
+    assert status == 2
+    sentence = f"{odd}: 'distance_scale' is 'large', expected a finite number above 0."
+    assert error.splitlines()[1:] == [f"test_zeroshot.py: {sentence}"]

@@ -1,0 +1,90 @@
+"""From a picture's patches to the number that Q_low is taken of (method.md part 4, Distance)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.weight_files import WeightsError
+
+# Of a picture's patches only so many, the least distorted, say how distorted it is: a shallow depth of
+# field leaves backgrounds that look faulty and are not.
+LEAST_DISTORTED_SHARE = 0.4
+
+_SCALE_KEY = "distance_scale"
+_WEIGHT_KEY = "distortion_weight"
+
+
+@dataclass(frozen=True)
+class LowLevelScore:
+    """What a score takes from a picture: `q_low = low_level_quality(scale * (d + distortion_weight * k))`.
+
+    d is the paper's distance and k `visible_distortion`. The default is the paper's score.
+    """
+
+    scale: float = 1.0
+    distortion_weight: float = 0.0
+
+    def total(self, d: float, k: float) -> float:
+        """`scale * (d + distortion_weight * k)`, 0 where that is negative (k may be)."""
+        return max(0.0, self.scale * (d + self.distortion_weight * k))
+
+    def formula(self) -> str:
+        """The number in words; empty for the paper's score."""
+        if self == PAPER:
+            return ""
+        if self.distortion_weight == 0:
+            return f"{self.scale:g} x distance"
+        return f"{self.scale:g} x (distance + {self.distortion_weight:g} x distortion)"
+
+    def metadata(self) -> dict[str, str]:
+        """What `score_of_weights` reads, for the metadata of a weights file."""
+        return {_SCALE_KEY: str(self.scale), _WEIGHT_KEY: str(self.distortion_weight)}
+
+
+PAPER = LowLevelScore()
+
+
+def visible_distortion(features: torch.Tensor) -> float:
+    """Mean of feature 0 over the 40 % of the patches where it is lowest, at least one.
+
+    Weights that were trained on targets predict in feature 0 how far a patch is from its
+    undistorted self, 2 sqrt(1 - FSIM); with others the number means nothing.
+
+    Args:
+        features: (N, F) of a picture's patches, N of 1 or more, finite.
+    """
+    count = max(1, round(LEAST_DISTORTED_SHARE * len(features)))
+    return float(features[:, 0].sort().values[:count].mean())
+
+
+def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
+    """The score that a weights file asks for; the paper's where its metadata does not speak of it.
+
+    Raises:
+        WeightsError: the scale is not a finite number above 0, or the weight not one of 0 or more;
+            the message names `path`, where the metadata is from.
+    """
+    scale = _number(metadata, _SCALE_KEY, PAPER.scale)
+    if not 0 < scale < math.inf:
+        raise WeightsError(
+            f"{path}: '{_SCALE_KEY}' is '{metadata[_SCALE_KEY]}', expected a finite number above 0."
+        )
+    weight = _number(metadata, _WEIGHT_KEY, PAPER.distortion_weight)
+    if not 0 <= weight < math.inf:
+        raise WeightsError(
+            f"{path}: '{_WEIGHT_KEY}' is '{metadata[_WEIGHT_KEY]}', expected a finite number of 0 or more."
+        )
+    return LowLevelScore(scale, weight)
+
+
+def _number(metadata: Mapping[str, str], key: str, default: float) -> float:
+    """The number under `key`; not a number (NaN) where it is none."""
+    try:
+        return float(metadata.get(key, default))
+    except ValueError:
+        return math.nan

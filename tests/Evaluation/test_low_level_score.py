@@ -1,0 +1,127 @@
+"""The score that weights bring with them: its formula, and what their metadata may say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic_inputs as inputs
+import torch
+
+from configs import ZeroShot
+from datasets.rated_sets import RatedImage
+from Evaluation.distance import statistics
+from Evaluation.low_level_score import PAPER, LowLevelScore, score_of_weights, visible_distortion
+from Evaluation.patches import extract_patches
+from Evaluation.zeroshot import (
+    LowLevelBranch,
+    distance_and_distortion,
+    low_level_distance,
+    score_picture,
+    with_two_patches,
+)
+from models.weight_files import WeightsError
+
+ANY = RatedImage("any", Path("any"))
+FILE = Path("w.safetensors")
+
+
+class FourNumbers(torch.nn.Module):
+    """Four features of a patch that plain numpy can make too."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, patches):
+        red = patches[:, 0].flatten(1)
+        return torch.stack([red.std(1), red.mean(1), patches[:, 1, 0, 0], patches[:, 2, 5, 7]], 1)
+
+
+@pytest.fixture
+def picture():
+    array = inputs.image_under_test(0)
+    return torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1).float() / 255
+
+
+@pytest.fixture
+def pristine():
+    return statistics(torch.rand(30, 4, generator=torch.Generator().manual_seed(1)))
+
+
+def by_numpy(picture, pristine, scale, weight):
+    pixels = picture.numpy().astype(np.float64)
+    rows = []
+    for top in range(0, pixels.shape[1] - 95, 48):
+        for left in range(0, pixels.shape[2] - 95, 48):
+            patch = pixels[:, top : top + 96, left : left + 96]
+            rows.append([patch[0].std(ddof=1), patch[0].mean(), patch[1, 0, 0], patch[2, 5, 7]])
+    features = np.array(rows)
+    difference = pristine.mean.numpy() - features.mean(0)
+    covariance = (pristine.covariance.numpy() + np.cov(features.T)) / 2 + 0.001 * np.eye(4)
+    d = np.sqrt(difference @ np.linalg.inv(covariance) @ difference)
+    k = np.sort(features[:, 0])[: max(1, int(np.round(0.4 * len(features))))].mean()
+    return 1 - 1 / (1 + np.exp(-scale * (d + weight * k) / 100))
+
+
+@pytest.mark.parametrize("scale, weight", [(1.0, 0.0), (41.2, 0.0), (41.2, 3.1), (0.5, 200.0)])
+def test_the_formula(picture, pristine, scale, weight):
+    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=LowLevelScore(scale, weight))
+    expected = by_numpy(picture, pristine, scale, weight)
+    assert score_picture(ANY, picture, branch).q_low == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_papers_score_is_the_distance_to_the_last_bit(picture, pristine):
+    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot())
+    assert branch.score == PAPER == LowLevelScore(1.0, 0.0)
+    assert low_level_distance(picture, branch) == distance_and_distortion(picture, branch)[0]
+    assert PAPER.total(0.1 + 0.2, -7.0) == 0.1 + 0.2
+
+
+def test_a_negative_sum_counts_as_no_distance():
+    assert LowLevelScore(2.0, 3.0).total(1.0, -5.0) == 0
+    assert LowLevelScore(2.0, 3.0).total(16.0, -5.0) == 2
+
+
+@pytest.mark.parametrize("patches, counted", [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (9, 4), (100, 40)])
+def test_the_least_distorted_patches_are_counted(patches, counted):
+    features = torch.zeros(patches, 3, dtype=torch.float64)
+    features[:, 0] = torch.arange(patches).flip(0) + 10
+    features[:, 1] = -1000
+    assert visible_distortion(features) == pytest.approx(np.mean(np.arange(counted) + 10))
+
+
+def test_a_small_picture_is_enlarged_and_a_large_one_is_itself(picture):
+    enlarged, note = with_two_patches(picture[:, :60, :100], ZeroShot())
+    assert (tuple(enlarged.shape), note) == ((3, 144, 240), ", enlarged to 240x144")
+    assert len(extract_patches(enlarged, 96, 48)) >= 2
+    same, note = with_two_patches(picture, ZeroShot())
+    assert same is picture and note == ""
+
+
+def test_the_score_that_metadata_asks_for():
+    assert score_of_weights({}, FILE) == PAPER
+    assert score_of_weights({"steps": "3", "version": "0.1.0"}, FILE) == PAPER
+    assert score_of_weights({"distance_scale": "41.2"}, FILE) == LowLevelScore(41.2, 0.0)
+    assert score_of_weights({"distortion_weight": "0"}, FILE) == PAPER
+    asked = LowLevelScore(41.2, 3.1)
+    assert asked.metadata() == {"distance_scale": "41.2", "distortion_weight": "3.1"}
+    assert score_of_weights(asked.metadata(), FILE) == asked
+
+
+@pytest.mark.parametrize("key, value, expected", [
+    ("distance_scale", "large", "above 0"), ("distance_scale", "nan", "above 0"),
+    ("distance_scale", "inf", "above 0"), ("distance_scale", "0", "above 0"),
+    ("distance_scale", "-1", "above 0"), ("distance_scale", "", "above 0"),
+    ("distortion_weight", "none", "of 0 or more"), ("distortion_weight", "nan", "of 0 or more"),
+    ("distortion_weight", "inf", "of 0 or more"), ("distortion_weight", "-0.1", "of 0 or more"),
+])  # fmt: skip
+def test_metadata_that_asks_for_no_score(key, value, expected):
+    with pytest.raises(WeightsError) as caught:
+        score_of_weights({key: value}, FILE)
+    assert str(caught.value) == f"w.safetensors: '{key}' is '{value}', expected a finite number {expected}."
+
+
+def test_the_formula_in_words():
+    assert PAPER.formula() == ""
+    assert LowLevelScore(41.2).formula() == "41.2 x distance"
+    assert LowLevelScore(1.0, 3.1).formula() == "1 x (distance + 3.1 x distortion)"
