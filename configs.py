@@ -313,7 +313,8 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
 
 # The shipped weights.
 TAUGHT_LOW_LEVEL = LowLevelTraining(
-    objective="targets", start="cosines", delivery=0.75, learning_rate=1e-3, final_learning_rate=1e-5,
+    data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
+    learning_rate=1e-3, final_learning_rate=1e-5,
     warmup_steps=30, epochs=24, export_epochs=4,
 )  # fmt: skip
 

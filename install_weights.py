@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from models.weight_files import file_sha256, save_tensors
 
 
 def prepare(
-    trained: LowLevelWeights, photographs: Path, target: Path, say: Say
+    trained: LowLevelWeights, photographs: Path, short_sides: Sequence[int], target: Path, say: Say
 ) -> tuple[Pristine, LowLevelScore]:
     """Write rounded weights that ask for a score of their own to `target`, their statistics beside it.
 
@@ -36,7 +37,7 @@ def prepare(
     # Statistics and score are those of the rounded weights.
     save_tensors(trained.model, target, trained.metadata, torch.float16)
     weights = load_low_level(target)
-    pristine = pristine_of_folder(weights, settings, photographs, None, say)
+    pristine = pristine_of_folder(weights, settings, photographs, None, say, short_sides)
     score = PAPER
     if trained.metadata:  # the authors' have none
         branch = LowLevelBranch(weights.model, pristine.statistics, settings)
@@ -55,6 +56,8 @@ def main() -> int:
     add = parser.add_argument
     add("--ll_model_weights_path", type=Path, required=True, help="final.safetensors of a run")
     add("--pristine_img_dir", type=Path, required=True, help="sharp, undistorted photographs")
+    add("--short_sides", type=int, nargs="+", default=(0,), metavar="PIXELS",
+        help="sizes of the photographs that patches are taken of; 0, the default, is their own")  # fmt: skip
     add("--output", type=Path, default=DEFAULT_LOW_LEVEL, help="default: %(default)s")
     args = parser.parse_args()
     say = partial(print, file=sys.stderr)
@@ -63,7 +66,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(dir=args.output.parent) as folder:
             # Both take their places only when both are there.
             target = Path(folder) / args.output.name
-            pristine, score = prepare(trained, args.pristine_img_dir, target, say)
+            pristine, score = prepare(trained, args.pristine_img_dir, args.short_sides, target, say)
             target.replace(args.output)
             statistics_beside(target).replace(statistics_beside(args.output))
     except (ValueError, OSError) as error:

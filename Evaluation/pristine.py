@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from configs import ZeroShot
 from datasets.decoder import ImageReadError, list_images, read_image
 from Evaluation.distance import FeatureStatistics, statistics
 from Evaluation.encoders import Say
+from Evaluation.features import resize
 from Evaluation.patches import extract_patches, patch_features, select_pristine
 from Evaluation.pristine_files import (
     Pristine,
@@ -87,7 +88,12 @@ def find_pristine(
 
 
 def pristine_of_folder(
-    weights: LowLevelWeights, settings: ZeroShot, folder: Path, patches_file: Path | None, say: Say
+    weights: LowLevelWeights,
+    settings: ZeroShot,
+    folder: Path,
+    patches_file: Path | None,
+    say: Say,
+    short_sides: Sequence[int] = (0,),
 ) -> Pristine:
     """Statistics of the pristine patches of all photographs in a folder, one photograph in memory at a time.
 
@@ -97,6 +103,8 @@ def pristine_of_folder(
         folder: the photographs; those that give no patch are counted and said.
         patches_file: where the patches are written in the authors' format; None writes none.
         say: receives what was left out.
+        short_sides: sizes in pixels to which each photograph is shrunk, its patches taken from all of
+            them; 0, the authors' way, is its own.
 
     Raises:
         PristineError: no photograph gives a patch, or there is a single patch.
@@ -107,7 +115,8 @@ def pristine_of_folder(
     with writing_patches(patches_file, settings.patch_size) as write:
         for path in tqdm(paths, desc="Pristine photographs", unit="photo", disable=None):
             try:
-                patches = pristine_patches(read_image(path), settings)
+                sizes = at_short_sides(read_image(path), short_sides)
+                patches = torch.cat([pristine_patches(picture, settings) for picture in sizes])
             except ImageReadError as error:
                 unreadable.append(str(error))
                 continue
@@ -152,6 +161,15 @@ def pristine_patches(picture: torch.Tensor, settings: ZeroShot) -> torch.Tensor:
         return picture.new_empty((0, 3, size, size))
     patches = extract_patches(picture, size, size)
     return patches[select_pristine(patches, settings.sharpness, settings.colorfulness)]
+
+
+def at_short_sides(picture: torch.Tensor, short_sides: Sequence[int]) -> Iterator[torch.Tensor]:
+    """A picture (3, H, W) shrunk to each short side in pixels; 0, or more than its own, is its own."""
+    height, width = picture.shape[-2:]
+    own = min(height, width)
+    for short in dict.fromkeys(min(side or own, own) for side in short_sides):
+        size = (round(height * short / own), round(width * short / own))
+        yield picture if short == own else resize(picture, *size)
 
 
 def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:

@@ -210,6 +210,17 @@ def test_photographs_without_a_patch_are_counted(weights, photographs, tmp_path,
     assert any("2 of 4 pristine photographs give no patch" in s and "grey.png, small.png" in s for s in said)
 
 
+def test_patches_of_several_scales_are_those_of_each(weights, photographs, said):
+    """Own size, once although it is named twice, and another."""
+    one, half, both = (
+        pristine_of_folder(weights, SETTINGS, photographs, None, said.append, sides).statistics
+        for sides in ((0,), (128,), (0, 5000, 128))
+    )
+    assert both.count == one.count + half.count and min(one.count, half.count) > 0
+    mean = (one.count * one.mean + half.count * half.mean) / both.count
+    torch.testing.assert_close(both.mean, mean, atol=1e-5, rtol=0)
+
+
 def test_only_such_photographs_are_an_error(weights, tmp_path, said):
     Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "grey.png")
     with pytest.raises(PristineError, match="no photograph gives a pristine patch"):
