@@ -27,7 +27,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,6 @@ COLUMNS = (
 )  # fmt: skip
 
 Row = dict[str, str]
-say = partial(print, file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -191,6 +189,11 @@ class Table:
                 shown = [_pair(_cell(one.value), _cell(one.error), "+") for one in found]
             lines.append(_line([run, weights, *shown]))
         return "\n".join(lines)
+
+
+def say(sentence: str) -> None:
+    """Standard output is the table's; what else there is to tell goes to standard error."""
+    print(sentence, file=sys.stderr)
 
 
 def parse() -> argparse.Namespace:
