@@ -25,7 +25,7 @@ from datasets.rated_sets import RatedImage
 from datasets.synthetic_set import KINDS, make_synthetic_set
 from Evaluation.encoders import Encoders
 from Evaluation.feature_blocks import make_blocks
-from Evaluation.metrics import srcc
+from Evaluation.metrics import resample_counts, srcc
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.zeroshot import LowLevelBranch, score_images
 from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
@@ -187,6 +187,11 @@ def test_figures_are_what_their_names_say():
     own = sets.kinds == "jpeg2000"
     assert found["jpeg2000"].value == pytest.approx(srcc(x[own], y[own]))
     assert 0 < found["clive"].error < 0.2
+
+    # Resamples take whole photographs.
+    for taken, sample in zip(resample_counts(6, 3, 0), found["synthetic"].samples, strict=False):
+        drawn = [20 * k + j for k in range(6) for _ in range(int(taken[k])) for j in range(20)]
+        assert sample == pytest.approx(srcc(x[drawn], y[drawn]), abs=1e-5)
 
     # A picture without a score takes its photograph out, one of CLIVE's only itself.
     lost = scores.copy()
