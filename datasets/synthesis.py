@@ -73,7 +73,7 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
         raise ConfigError(f"The number of workers is 1 or more, not {workers}.")
     paths = sorted({path.resolve(): path for folder in photos for path in list_images(folder)}.values())
     _settle(output, config)
-    jobs = [(path, output / label, config) for path, label in _labels(paths).items()]
+    jobs = [(path, output / label, config) for path, label in names_of(paths).items()]
     summary = Summary()
     with contextlib.closing(_work(jobs, workers)) as results:
         for done in tqdm(results, total=len(jobs), unit="photograph", smoothing=0.05):
@@ -155,7 +155,7 @@ def _settle(output: Path, config: Synthesis) -> None:
         part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 
 
-def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+def names_of(paths: Sequence[Path]) -> dict[Path, str]:
     """What folders of each photograph are called: its stem, or as much more as tells it from others.
 
     Upper and lower case count as equal, because many file systems hold them so.
@@ -222,7 +222,7 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
         missing = [folder for folder in folders if not folder.path.exists()]
         summary.present = len(folders) - len(missing)
         if missing:
-            photograph = _bytes(decode_pixels(path))
+            photograph = to_bytes(decode_pixels(path))
             for folder in missing:
                 _write(folder, path.name, photograph, config, summary)
     except ImageReadError as error:
@@ -248,7 +248,7 @@ def _shrunk(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return round(size[0] * short_side / min(size)), round(size[1] * short_side / min(size))
 
 
-def _bytes(pixels: np.ndarray) -> np.ndarray:
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
     """uint8 as it is, uint16 rounded to uint8."""
     return pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257).astype(np.uint8)
 
