@@ -45,6 +45,7 @@ from benchmarks.sweep_figures import (
 from command_line import CommandLine
 from configs import TRAINING_PRESETS, VERSION, ConfigError, FewLabels, ZeroShot, override
 from datasets.decoder import list_images
+from Evaluation.low_level_score import score_of_weights
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.tables import write_text
 from Evaluation.zeroshot import LowLevelBranch
@@ -119,7 +120,8 @@ class Evaluator:
         weights = load_low_level(path)
         weights.model.to(self.device)
         pristine = pristine_of_folder(weights, self.settings, self.pristine, None, say)
-        branch = LowLevelBranch(weights.model, pristine.statistics, self.settings, self.precision)
+        score = score_of_weights(weights.metadata, path)
+        branch = LowLevelBranch(weights.model, pristine.statistics, self.settings, self.precision, score)
         scores, features = score_sets(self.sets, branch)
         cells = {"steps": weights.metadata.get("steps", ""), "sha256": weights.sha256}
         for name, figure in figures(self.sets, scores).items():

@@ -1,0 +1,190 @@
+"""What the choice of pristine photographs, scales and thresholds does to the low-level score.
+
+python -m benchmarks.pristine_choice --clive ChallengeDB_release --synthetic data/synthetic
+    --pristine_img_dir photos --ll_model_weights_path low_level.safetensors
+
+Every picture is encoded once; then its score is computed with each choice, and with photographs drawn
+with replacement (bootstrap), which tells how far the score hangs on which photographs there were.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from benchmarks.sweep_figures import Sets, load_sets
+from command_line import CommandLine
+from configs import ZeroShot
+from datasets.decoder import list_images, read_image
+from datasets.read_ahead import read_ahead
+from Evaluation.distance import FeatureStatistics, distance, statistics
+from Evaluation.low_level_score import LowLevelScore, score_of_weights, visible_distortion
+from Evaluation.metrics import srcc
+from Evaluation.patches import colorfulness, extract_patches, patch_features, patch_grid, sharpness
+from Evaluation.pristine import at_short_sides
+from Evaluation.zeroshot import with_two_patches
+from models.device import choose_device, choose_precision
+from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
+
+DRAWS = 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Sizes of the photographs (0 is their own) and the two thresholds, shares of each one's largest."""
+
+    short_sides: tuple[int, ...]
+    sharpness: float = ZeroShot.sharpness
+    colorfulness: float = ZeroShot.colorfulness
+
+
+CHOICES = (
+    Choice((0,)),
+    Choice((704,)),
+    Choice((384,)),
+    Choice((0, 704, 512, 384)),
+    Choice((0, 704, 512, 384), 0.5, 0.5),
+    Choice((0, 704, 512, 384), 0.0, 0.0),
+    Choice((0, 704, 512, 384), 0.9, 0.8),
+)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All patches of one photograph at one size: features (n, F), sharpness and colourfulness (n,)."""
+
+    short_side: int
+    features: torch.Tensor
+    sharpness: torch.Tensor
+    colorfulness: torch.Tensor
+
+    def chosen(self, choice: Choice) -> torch.Tensor:
+        """Features of the pristine ones, as `select_pristine` chooses."""
+        sharp = self.sharpness > choice.sharpness * self.sharpness.max()
+        if not sharp.any():
+            return self.features[:0]
+        return self.features[
+            sharp & (self.colorfulness > choice.colorfulness * self.colorfulness[sharp].max())
+        ]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Statistics and visible distortion of each picture's patches, and its opinion or label."""
+
+    statistics: tuple[FeatureStatistics, ...]
+    distortions: tuple[float, ...]
+    sets: Sets
+
+    def scores(self, pristine: FeatureStatistics, score: LowLevelScore) -> np.ndarray:
+        """Higher is better, (pictures,)."""
+        both = zip(self.statistics, self.distortions, strict=True)
+        return -np.array(
+            [score.total(distance(pristine, one, ZeroShot.regularisation), k) for one, k in both]
+        )
+
+    def srccs(self, scores: np.ndarray) -> tuple[float, float]:
+        """SRCC on CLIVE and on the synthetic set."""
+        count, mos = len(self.sets.clive), self.sets.mos
+        return srcc(scores[:count], mos[:count]), srcc(scores[count:], mos[count:])
+
+
+def main() -> int:
+    """Print the table; exit status 2 is bad input."""
+    parser = CommandLine(__doc__)
+    add = parser.add_argument
+    add("--clive", type=Path, required=True, metavar="DIR", help="CLIVE; a part of it will do")
+    add("--synthetic", type=Path, required=True, metavar="DIR", help="what make_synthetic_set.py wrote")
+    add("--pristine_img_dir", type=Path, required=True, metavar="DIR", help="sharp photographs")
+    add("--ll_model_weights_path", type=Path, help="default: the shipped weights")
+    add("--device", default="auto", help="auto, cpu, cuda")
+    add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the features")
+    args = parser.parse_args()
+    try:
+        weights = load_low_level(args.ll_model_weights_path or find_low_level())
+        device = choose_device(args.device)
+        weights.model.to(device)
+        precision = choose_precision(args.precision, device)
+        score = score_of_weights(weights.metadata, weights.path)
+        paths = list_images(args.pristine_img_dir)
+        progress = tqdm(paths, desc="Pristine photographs", disable=None)
+        photographs = [found for path in progress if (found := _candidates(path, weights, precision))]
+        tested = _test(load_sets(args.clive, args.synthetic), weights, precision)
+    except (ValueError, OSError) as error:
+        print(f"pristine_choice: {error}", file=sys.stderr)
+        return 2
+    print("| short sides | sharpness | colourfulness | patches | CLIVE | synthetic | SRCC to the first |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    first = None
+    for choice in CHOICES:
+        patches = [_pristine(photograph, choice) for photograph in photographs]
+        scores = tested.scores(statistics(torch.cat(patches)), score)
+        first = scores if first is None else first
+        clive, synthetic = tested.srccs(scores)
+        sides = ", ".join(str(side or "own") for side in choice.short_sides)
+        print(f"| {sides} | {choice.sharpness:g} | {choice.colorfulness:g} | {sum(map(len, patches))} "
+              f"| {clive:.3f} | {synthetic:.3f} | {srcc(scores, first):.3f} |", flush=True)  # fmt: skip
+        if choice in (CHOICES[0], CHOICES[3]):
+            found = _bootstrap(patches, tested, score, scores)
+            print(f"| ... {DRAWS} draws of the photographs | | | | {found[0]} | {found[1]} | {found[2]} |",
+                  flush=True)  # fmt: skip
+    return 0
+
+
+def _candidates(path: Path, weights: LowLevelWeights, precision: torch.dtype) -> list[Candidates]:
+    settings, found = ZeroShot(), []
+    for picture in at_short_sides(read_image(path), (0, 704, 512, 384)):
+        if min(picture.shape[-2:]) >= settings.patch_size:
+            patches = extract_patches(picture, settings.patch_size, settings.patch_size)
+            features = patch_features(weights.model, patches[None], settings.chunk, precision)
+            found.append(
+                Candidates(min(picture.shape[-2:]), features, sharpness(patches), colorfulness(patches))
+            )
+    return found
+
+
+def _pristine(photograph: Sequence[Candidates], choice: Choice) -> torch.Tensor:
+    """The pristine patches' features of a photograph; its own size comes first."""
+    own = photograph[0].short_side
+    wanted = {min(side or own, own) for side in choice.short_sides}
+    return torch.cat([one.chosen(choice) for one in photograph if one.short_side in wanted])
+
+
+def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype) -> Tested:
+    settings, measured, distortions = ZeroShot(), [], []
+    pictures = read_ahead([image.path for image in sets.images])
+    for picture in tqdm(pictures, total=len(sets.images), desc="Pictures", disable=None):
+        if isinstance(picture, str):
+            raise ValueError(picture)
+        picture = with_two_patches(picture, settings)[0]
+        grid = patch_grid(picture, settings.patch_size, settings.patch_size // 2)
+        features = patch_features(weights.model, grid, settings.chunk, precision)
+        measured.append(statistics(features))
+        distortions.append(visible_distortion(features))
+    return Tested(tuple(measured), tuple(distortions), sets)
+
+
+def _bootstrap(
+    patches: Sequence[torch.Tensor], tested: Tested, score: LowLevelScore, scores: np.ndarray
+) -> list[str]:
+    """Mean and deviation over the draws of SRCC on CLIVE, on the synthetic set, and to `scores`."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for _ in range(DRAWS):
+        drawn = generator.integers(len(patches), size=len(patches))
+        of_draw = tested.scores(statistics(torch.cat([patches[place] for place in drawn])), score)
+        rows.append((*tested.srccs(of_draw), srcc(of_draw, scores)))
+    return [
+        f"{mean:.3f} ± {deviation:.3f}"
+        for mean, deviation in zip(np.mean(rows, 0), np.std(rows, 0), strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
