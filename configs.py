@@ -148,6 +148,9 @@ class LowLevelTraining(Training):
     loss_form: Literal["inside", "outside"] = "inside"
     # AdamW. Authors: 1e-4 for 9,375 steps; fewer steps need larger ones.
     learning_rate: float = 5e-4
+    # The exported weights are a mean over steps, each step's share shrinking by this factor a step; 0
+    # exports the weights as they are, as the authors.
+    averaging: float = 0.0
     # Steps over which the rate rises to it. Authors: 0.
     warmup_steps: int = 0
     # The cosine ends here, so that the last steps only polish.
@@ -162,6 +165,8 @@ class LowLevelTraining(Training):
         _at_least(self, 0, "weight_decay", "warmup_steps")
         if not 0 <= self.delivery <= 1:
             raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
+        if not 0 <= self.averaging < 1:
+            raise ConfigError(f"Field 'averaging' takes a factor in [0, 1), not {self.averaging}.")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
 
 
@@ -315,7 +320,7 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
 TAUGHT_LOW_LEVEL = LowLevelTraining(
     data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
     learning_rate=1e-3, final_learning_rate=1e-5,
-    warmup_steps=30, epochs=24, export_epochs=4,
+    warmup_steps=30, averaging=0.99, epochs=20, export_epochs=4,
 )  # fmt: skip
 
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")

@@ -1,38 +1,46 @@
-"""Draw the scored sample pictures, best first, into samples/sheet/scores.webp: the picture of README.md.
+"""Draw scored pictures, best first, on one sheet.
 
-make demo && python -m benchmarks.sample_sheet
+make demo && python -m benchmarks.sample_sheet    # the picture of README.md, samples/sheet/scores.webp
+python -m benchmarks.sample_sheet scores.csv --img_dir DIR --output sheet.webp
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).resolve().parent.parent
-SCORES = ROOT / "demo_scores.csv"
-SHEET = ROOT / "samples" / "sheet" / "scores.webp"
 COLUMNS, TILE, CAPTION = 4, (300, 200), 40
 
 
 def main() -> None:
-    """Read the scores of `make demo` and draw."""
-    with SCORES.open(newline="", encoding="utf-8") as file:
+    """Read a table of scores and draw."""
+    parser = argparse.ArgumentParser(description="Draw scored pictures, best first, on one sheet.")
+    add = parser.add_argument
+    add(
+        "scores", nargs="?", type=Path, default=ROOT / "demo_scores.csv", help="default: what make demo wrote"
+    )
+    add("--img_dir", type=Path, default=ROOT / "samples", help="folder of the pictures, %(default)s")
+    add("--output", type=Path, default=ROOT / "samples" / "sheet" / "scores.webp", help="%(default)s")
+    args = parser.parse_args()
+    with args.scores.open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: -float(row["q_low"]))
     lines = -(-len(rows) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * TILE[0], lines * (TILE[1] + CAPTION)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for place, row in enumerate(rows):
         left, top = place % COLUMNS * TILE[0], place // COLUMNS * (TILE[1] + CAPTION)
-        with Image.open(ROOT / "samples" / row["image"]) as picture:
+        with Image.open(args.img_dir / row["image"]) as picture:
             picture.thumbnail((TILE[0] - 8, TILE[1] - 8))
             sheet.paste(picture, (left + 4, top + 4))
         name = Path(row["image"]).stem.replace("_", " ", 1)
         draw.text((left + 6, top + TILE[1]), f"{float(row['q_low']):.4f}   {name}", "black", font)
-    SHEET.parent.mkdir(exist_ok=True)
-    sheet.save(SHEET, quality=80)
-    print(f"{SHEET.relative_to(ROOT)}: {len(rows)} pictures")
+    args.output.parent.mkdir(exist_ok=True)
+    sheet.save(args.output, quality=80)
+    print(f"{args.output}: {len(rows)} pictures")
 
 
 if __name__ == "__main__":

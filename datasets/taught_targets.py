@@ -1,7 +1,7 @@
 """What the taught features of the low-level encoder are to say of a version: no human score is in it.
 
-    structure   2 sqrt(1 - FSIM(version, reference)), 0 where light and colour alone were changed,
-                unknown (NaN) where they were changed together with anything else
+    structure   2 sqrt(1 - FSIM(version, reference)), unknown (NaN) where light or colour were changed:
+                FSIM falls with them, though the picture stays as sharp and clean as it was
     total       2 sqrt(1 - FSIM(version, reference)), whatever was changed
     one for each name of DISTORTIONS   0 without that fault, else .2 + .8 level
 
@@ -19,7 +19,7 @@ from datasets.distortions import DISTORTIONS
 from datasets.synthesis import levels_of
 from datasets.version_folders import SetError, VersionFolder
 
-# Faults of light and colour: FSIM falls with them, the picture stays sharp and clean.
+# Faults of light and colour.
 PHOTOMETRIC = frozenset(
     ("low_contrast", "high_contrast", "over_exposure", "under_exposure", "haze", "colour_cast")
 )
@@ -45,8 +45,7 @@ def taught_targets(levels: Sequence[Mapping[str, float]], similarity: np.ndarray
     targets = np.zeros((len(levels), len(TAUGHT)), np.float32)
     total = 2 * np.sqrt(np.clip(1 - similarity, 0, 1))
     for row, own, distance in zip(targets, levels, total, strict=True):
-        light = PHOTOMETRIC.intersection(own)
-        row[0] = distance if not light else 0 if len(light) == len(own) else np.nan
+        row[0] = np.nan if PHOTOMETRIC.intersection(own) else distance
         row[1] = distance
         for kind, level in own.items():
             row[TAUGHT.index(kind)] = 0.2 + 0.8 * level

@@ -20,7 +20,10 @@ from models.low_level_weights import load_low_level
 from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = ["photographs=2", "versions=3", "grid=1", "piece=32", "epochs=4", "precision=float32", "device=cpu"]
+TINY = [
+    "photographs=2", "versions=3", "grid=1", "piece=32", "epochs=4", "averaging=0.9", "precision=float32",
+    "device=cpu",
+]  # fmt: skip
 HIGH = ["--run_type", "hl_model_train"]
 TINY_HIGH = ["photographs=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
 

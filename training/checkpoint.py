@@ -11,7 +11,7 @@ from atomic_files import atomic_path
 from models.weight_files import UNREADABLE
 
 # Changes when a checkpoint of before could not be resumed.
-FORMAT = "grepq checkpoint 2"
+FORMAT = "grepq checkpoint 3"
 
 
 class CheckpointError(ValueError):
@@ -23,6 +23,7 @@ def save_checkpoint(
     model: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
+    average: torch.nn.Module | None,
     step: int,
     seconds: float,
     config: dict[str, Any],
@@ -30,8 +31,9 @@ def save_checkpoint(
 ) -> None:
     """Write atomically: a power cut leaves the checkpoint of before.
 
-    `step` is the number of steps done, which is also the place in the epoch; `seconds` the time
-    they took; `data` a digest of what is trained on.
+    `average` is the mean of the weights over steps, None where none is kept; `step` is the number of
+    steps done, which is also the place in the epoch; `seconds` the time they took; `data` a digest of
+    what is trained on.
 
     Raises:
         CheckpointError: a weight is not finite; the checkpoint of before stays.
@@ -45,6 +47,7 @@ def save_checkpoint(
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
+        "average": None if average is None else average.state_dict(),
         "step": step,
         "seconds": seconds,
         "random_state": torch.get_rng_state(),
@@ -78,11 +81,14 @@ def restore(
     model: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
+    average: torch.nn.Module | None,
 ) -> None:
-    """Put model, optimiser, schedule and random state back to where the checkpoint was made."""
+    """Put model, optimiser, schedule, average and random state back to where the checkpoint was made."""
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
     schedule.load_state_dict(content["schedule"])
+    if average is not None:
+        average.load_state_dict(content["average"])
     torch.set_rng_state(content["random_state"])
     device = next(model.parameters()).device
     if device.type == "cuda" and content["cuda_random_state"] is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from training.checkpoint import CheckpointError, read_checkpoint, restore, save_checkpoint
@@ -43,6 +44,8 @@ class Task:
     checkpoint_minutes: float
     # What to do with the weights, {} being their path.
     scoring: str
+    # Follows the model's weights, where their mean over steps is kept.
+    average: AveragedModel | None = None
 
 
 class LossError(ArithmeticError):
@@ -77,7 +80,7 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
                     task.export(folder.weights / f"epoch_{epoch:03d}", done)
                 folder.flush()
                 save_checkpoint(
-                    folder.checkpoint, task.model, task.optimiser, task.schedule, done,
+                    folder.checkpoint, task.model, task.optimiser, task.schedule, task.average, done,
                     before + time.monotonic() - started, dataclasses.asdict(config), task.data,
                 )  # fmt: skip
                 saved = time.monotonic()
@@ -111,6 +114,8 @@ def steps(task: Task, first: int) -> Iterator[tuple[dict[str, Any], dict[str, fl
         task.optimiser.step()
         rate = task.schedule.get_last_lr()[0]
         task.schedule.step()
+        if task.average is not None:
+            task.average.update_parameters(task.model)
         line = {
             "step": step, "epoch": step // task.steps_per_epoch, "loss": value, "learning_rate": rate,
             "seconds": round(time.monotonic() - asked, 4), "waited": round(received - asked, 4),
@@ -126,5 +131,5 @@ def _go_on(task: Task, run: Path) -> tuple[int, float]:
         raise CheckpointError(
             f"{run}: what it trains on has changed since its checkpoint, so it cannot go on; start a new run."
         )
-    restore(content, task.model, task.optimiser, task.schedule)
+    restore(content, task.model, task.optimiser, task.schedule, task.average)
     return content["step"], content["seconds"]

@@ -22,6 +22,7 @@ from losses.taught_targets import taught_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
 from models.weight_files import save_tensors
+from training.averaging import averaged
 from training.batches import read_batches
 from training.distributed import processes
 from training.loop import Task
@@ -77,6 +78,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
+    average = averaged(model, config.averaging) if config.averaging else None
     order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed)
     schedule = learning_rates(optimiser, config, len(order))
 
@@ -89,12 +91,14 @@ def low_level_task(config: LowLevelTraining) -> Task:
 
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
-        save_tensors(model, path, {"steps": str(steps), "configuration": json.dumps(asdict(config))})
+        exported = model if average is None else average.module
+        save_tensors(exported, path, {"steps": str(steps), "configuration": json.dumps(asdict(config))})
         return path
 
     return Task(
         model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, _digest(folders, matrices),
         loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes, SCORING,
+        average,
     )  # fmt: skip
 
 

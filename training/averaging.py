@@ -1,0 +1,30 @@
+"""The mean of the weights over steps, which a run exports where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+
+def averaged(model: torch.nn.Module, factor: float) -> AveragedModel:
+    """A copy of `model` that follows it: `mean = f mean + (1 - f) weights` at each update.
+
+    f is `factor`, in (0, 1), and less over the first updates, min(factor, (n + 1) / (n + 10)) at update
+    n, so that the weights of the start are soon forgotten. BatchNorm's statistics are averaged too.
+    """
+
+    @torch.no_grad()
+    def update(
+        means: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], done: torch.Tensor | int
+    ) -> None:
+        count = float(done)
+        share = 1 - min(factor, (count + 1) / (count + 10))
+        for mean, weight in zip(means, weights, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(weight, share)
+            else:  # BatchNorm's count of batches
+                mean.copy_(weight)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
