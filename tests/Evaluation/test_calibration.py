@@ -30,9 +30,9 @@ DISTORTIONS = np.array([0.1, 0.2, 0.2, 0.4, 0.3, 0.9])
 SAMPLE_LEVELS = np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9])
 
 
-def test_taught_weights_balance_distance_and_distortion():
+def test_taught_weights_give_distortion_half_the_spread_of_distance():
     score = calibrate(DISTANCES, DISTORTIONS, SAMPLE_LEVELS, taught=True)
-    weight = np.sqrt(np.mean((DISTANCES - 4) ** 2) / np.mean((DISTORTIONS - 0.35) ** 2))
+    weight = np.sqrt(np.mean((DISTANCES - 4) ** 2) / np.mean((DISTORTIONS - 0.35) ** 2)) / 2
     assert score.distortion_weight == float(f"{weight:.3g}")
     # At level .9 the median version is the one of d 5 and k .4.
     median = 5.0 + score.distortion_weight * 0.4
