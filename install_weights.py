@@ -39,7 +39,7 @@ def prepare(
     weights = load_low_level(target)
     pristine = pristine_of_folder(weights, settings, photographs, None, say, short_sides)
     score = PAPER
-    if trained.metadata:  # the authors' have none
+    if "configuration" in trained.metadata:  # the authors' have none
         branch = LowLevelBranch(weights.model, pristine.statistics, settings)
         measured = measure([photographs / name for name in pristine.photographs], branch)
         score = calibrate(*measured, taught=trained_on_targets(trained.metadata))

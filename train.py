@@ -21,7 +21,11 @@ def main() -> int:
         choices=TRAINING_PRESETS,
         help="which encoder: ll low level, hl high level (CLIP)",
     )
-    add("--preset", default="default", help="default, or released: the authors' settings")
+    add(
+        "--preset",
+        default="default",
+        help="default, released (the authors' settings) or taught (low level: the shipped weights)",
+    )
     add("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE", dest="changes",
         help="fields of the configuration; configs.py lists them with their reasons")  # fmt: skip
     add("--resume", nargs="?", const="", metavar="RUN",

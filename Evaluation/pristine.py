@@ -107,8 +107,11 @@ def pristine_of_folder(
             them; 0, the authors' way, is its own.
 
     Raises:
-        PristineError: no photograph gives a patch, or there is a single patch.
+        PristineError: no photograph gives a patch, there is a single patch, or a short side is too small.
     """
+    wrong = [side for side in short_sides if side != 0 and side < settings.patch_size]
+    if wrong:
+        raise PristineError(f"A short side is 0 or {settings.patch_size} pixels and more, not {wrong[0]}.")
     paths = list_images(folder)
     digest = _digest_of_photographs(paths)
     features, used, without, unreadable = [], [], [], []

@@ -116,9 +116,15 @@ def main() -> int:
         progress = tqdm(paths, desc="Pristine photographs", disable=None)
         photographs = [found for path in progress if (found := _candidates(path, weights, precision))]
         tested = _test(load_sets(args.clive, args.synthetic), weights, precision)
+        _compare(photographs, tested, score)
     except (ValueError, OSError) as error:
         print(f"pristine_choice: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _compare(photographs: Sequence[Sequence[Candidates]], tested: Tested, score: LowLevelScore) -> None:
+    """Print a row for each choice."""
     print("| short sides | sharpness | colourfulness | patches | CLIVE | synthetic | SRCC to the first |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     first = None
@@ -134,7 +140,6 @@ def main() -> int:
             found = _bootstrap(patches, tested, score, scores)
             print(f"| ... {DRAWS} draws of the photographs | | | | {found[0]} | {found[1]} | {found[2]} |",
                   flush=True)  # fmt: skip
-    return 0
 
 
 def _candidates(path: Path, weights: LowLevelWeights, precision: torch.dtype) -> list[Candidates]:

@@ -27,7 +27,8 @@ def main() -> None:
     add("--output", type=Path, default=ROOT / "samples" / "sheet" / "scores.webp", help="%(default)s")
     args = parser.parse_args()
     with args.scores.open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: -float(row["q_low"]))
+        scored = [row for row in csv.DictReader(file) if row["q_low"]]
+    rows = sorted(scored, key=lambda row: -float(row["q_low"]))
     lines = -(-len(rows) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * TILE[0], lines * (TILE[1] + CAPTION)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)

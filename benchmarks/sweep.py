@@ -6,6 +6,7 @@ python -m benchmarks.sweep sweep.csv --data data/distorted --clive ChallengeDB_r
 
 Runs are trained into sweep_runs/NAME. Every weights file that a run exports is a row of sweep.csv; the score
 of each picture is kept in sweep_scores.npz. The same command goes on where it was stopped.
+What a run exports is scored by the paper's distance; installed weights by the score that they bring.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -336,7 +337,8 @@ def train(run: Run, data: str, results: Path, lock: int) -> int:
     try:
         status = process.wait()
     except KeyboardInterrupt:
-        process.wait(timeout=60)  # Ctrl-C has reached it as well
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=60)  # Ctrl-C has reached it as well
         raise
     finally:
         if process.poll() is None:

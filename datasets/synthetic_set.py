@@ -116,7 +116,9 @@ def load_synthetic_set(folder: str | Path) -> tuple[RatedSet, tuple[str, ...]]:
     if not table.is_file():
         raise RatedSetError(f"{table}: there is no such file; make_synthetic_set.py makes it.")
     rows = read_table(table, COLUMNS)
-    kinds = tuple(row.text("kind") for row in rows if row.text("reference"))
+    for row in rows:
+        row.text("reference")  # raises where it is empty
+    kinds = tuple(row.text("kind") for row in rows)
     return load_scores_table(table, Path(folder) / IMAGES), kinds
 
 

@@ -58,5 +58,5 @@ def _levels(file: Path) -> dict[str, float]:
     except ValueError:
         raise SetError(
             f"{file}: its name does not tell the kinds and levels of its distortions, which "
-            "objective=targets needs; make the set with synthesize_distortions.py."
+            "objective=targets needs; make the set anew with synthesize_distortions.py."
         ) from None

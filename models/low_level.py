@@ -30,7 +30,7 @@ class LowLevelEncoder(nn.Module):
 
 @torch.no_grad()
 def start_from_cosines(model: LowLevelEncoder) -> None:
-    """Let the first layer begin as a block transform and every residual block as the identity.
+    """Let the first layer begin as a block transform and every residual block as its shortcut.
 
     The 64 filters become products of the 7 cosines of a DCT of 7 samples, of unit norm: all 49 on
     luminance (R + G + B), and of lowest frequency 8 on R - G and 7 on (R + G) / 2 - B. Faults of

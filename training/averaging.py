@@ -9,10 +9,11 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def averaged(model: torch.nn.Module, factor: float) -> AveragedModel:
-    """A copy of `model` that follows it: `mean = f mean + (1 - f) weights` at each update.
+    """A copy of `model` that follows it: `mean = f mean + (1 - f) weights` at each update after the first.
 
     f is `factor`, in (0, 1), and less over the first updates, min(factor, (n + 1) / (n + 10)) at update
-    n, so that the weights of the start are soon forgotten. BatchNorm's statistics are averaged too.
+    n (the first, 0, copies), so that the weights of the start are soon forgotten. BatchNorm's statistics
+    are averaged too.
     """
 
     @torch.no_grad()

@@ -53,10 +53,12 @@ def low_level_task(config: LowLevelTraining) -> Task:
         matrices += annotator_matrices(root, found, device)
     if not folders:
         raise SetError("No set is named; use --set data=DIR (several with commas).")
-    targets = [
-        taught_targets(own, matrix[folder.reference])
-        for own, matrix, folder in zip(levels, matrices, folders, strict=False)
-    ]
+    targets = None
+    if config.objective == "targets":
+        targets = [
+            taught_targets(own, matrix[folder.reference])
+            for own, matrix, folder in zip(levels, matrices, folders, strict=True)
+        ]
     photographs = VersionPairs(
         folders,
         matrices,
@@ -64,7 +66,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
         config.grid,
         config.piece,
         config.seed,
-        targets or None,
+        targets,
         config.delivery,
     )
 

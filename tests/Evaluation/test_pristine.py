@@ -221,6 +221,12 @@ def test_patches_of_several_scales_are_those_of_each(weights, photographs, said)
     torch.testing.assert_close(both.mean, mean, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("side", [-5, 95])
+def test_a_size_without_room_for_a_patch_is_refused(weights, photographs, said, side):
+    with pytest.raises(PristineError, match=f"0 or 96 pixels and more, not {side}"):
+        pristine_of_folder(weights, SETTINGS, photographs, None, said.append, (0, side))
+
+
 def test_only_such_photographs_are_an_error(weights, tmp_path, said):
     Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "grey.png")
     with pytest.raises(PristineError, match="no photograph gives a pristine patch"):

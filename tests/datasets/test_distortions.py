@@ -43,7 +43,8 @@ def test_levels_are_a_continuum(kind):
     picture = scene()
     near = [error(kind, level, picture) for level in (0.5, 0.52)]
     assert near[0] != near[1]
-    assert near[1] / near[0] == pytest.approx(1, abs=0.25)
+    # The error of smearing grows as the fourth power of its strength.
+    assert near[1] / near[0] == pytest.approx(1, abs=0.25 if kind == "denoise" else 0.15)
 
 
 @pytest.mark.parametrize("kind", KINDS)
