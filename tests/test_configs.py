@@ -14,6 +14,7 @@ from configs import (
     from_saved,
     override,
 )
+from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
 
 
 def test_values_take_the_type_of_their_field():
@@ -86,3 +87,8 @@ def test_a_configuration_survives_json():
     assert from_saved(LowLevelTraining(), json.loads(json.dumps(dataclasses.asdict(config)))) == config
     with pytest.raises(ConfigError, match="colour"):
         from_saved(LowLevelTraining(), dataclasses.asdict(config) | {"colour": 1})
+
+
+def test_the_shipped_weights_are_those_of_the_taught_preset():
+    saved = json.loads(load_low_level(DEFAULT_LOW_LEVEL).metadata["configuration"])
+    assert from_saved(LowLevelTraining(), saved) == TRAINING_PRESETS["ll_model_train"]["taught"]
