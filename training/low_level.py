@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import torch
 from configs import ConfigError, LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
 from datasets.taught_targets import taught_targets, version_levels
-from datasets.version_folders import SetError, VersionFolder, find_version_folders
+from datasets.version_folders import SetError, find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.quality_aware import quality_aware_loss
 from losses.taught_targets import taught_loss
@@ -44,31 +44,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
         raise ConfigError("The low-level encoder trains in one process: call python, not torchrun.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    folders, matrices, levels = [], [], []
-    for root in config.data:
-        found = find_version_folders(root)
-        folders += found
-        if config.objective == "targets":  # before FSIM, which takes minutes
-            levels += [version_levels(folder) for folder in found]
-        matrices += annotator_matrices(root, found, device)
-    if not folders:
-        raise SetError("No set is named; use --set data=DIR (several with commas).")
-    targets = None
-    if config.objective == "targets":
-        targets = [
-            taught_targets(own, matrix[folder.reference])
-            for own, matrix, folder in zip(levels, matrices, folders, strict=True)
-        ]
-    photographs = VersionPairs(
-        folders,
-        matrices,
-        config.versions,
-        config.grid,
-        config.piece,
-        config.seed,
-        targets,
-        config.delivery,
-    )
+    photographs = read_sets(config, device)
 
     # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
     torch.backends.cudnn.deterministic = True
@@ -81,11 +57,11 @@ def low_level_task(config: LowLevelTraining) -> Task:
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     average = averaged(model, config.averaging) if config.averaging else None
-    order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed)
+    order = PhotographOrder(len(photographs), config.photographs, config.epochs, config.seed)
     schedule = learning_rates(optimiser, config, len(order))
 
     def batches(first_step: int) -> Iterable[Batch]:
-        order = PhotographOrder(len(folders), config.photographs, config.epochs, config.seed, first_step)
+        order = PhotographOrder(len(photographs), config.photographs, config.epochs, config.seed, first_step)
         return read_batches(photographs, order, collate, config, device)
 
     def loss(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -98,10 +74,35 @@ def low_level_task(config: LowLevelTraining) -> Task:
         return path
 
     return Task(
-        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, _digest(folders, matrices),
+        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, _digest(photographs),
         loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes, SCORING,
         average,
     )  # fmt: skip
+
+
+def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
+    """The photographs of all sets, with FSIM of their versions (minutes where it is new) and targets.
+
+    Raises:
+        SetError: a set that cannot be trained on, or none.
+    """
+    folders, matrices = [], []
+    targets: list[np.ndarray] | None = [] if config.objective == "targets" else None
+    for root in config.data:
+        found = find_version_folders(root)
+        # Names are read before FSIM, so that wrong ones are said at once.
+        levels = None if targets is None else [version_levels(folder) for folder in found]
+        similarities = annotator_matrices(root, found, device)
+        if targets is not None and levels is not None:
+            rows = [matrix[folder.reference] for matrix, folder in zip(similarities, found, strict=True)]
+            targets += [taught_targets(*pair) for pair in zip(levels, rows, strict=True)]
+        folders += found
+        matrices += similarities
+    if not folders:
+        raise SetError("No set is named; use --set data=DIR (several with commas).")
+    return VersionPairs(
+        folders, matrices, config.versions, config.grid, config.piece, config.seed, targets, config.delivery
+    )
 
 
 def learning_rates(
@@ -118,10 +119,10 @@ def learning_rates(
     return torch.optim.lr_scheduler.SequentialLR(optimiser, [linear, cosine], milestones=[rise])
 
 
-def _digest(folders: Sequence[VersionFolder], matrices: Sequence[np.ndarray]) -> str:
+def _digest(photographs: VersionPairs) -> str:
     """SHA-256 of the names of folders and files and of what FSIM sees in them."""
     digest = hashlib.sha256()
-    for folder, matrix in zip(folders, matrices, strict=True):
+    for folder, matrix in zip(photographs.folders, photographs.matrices, strict=True):
         digest.update(repr([folder.path.name, *(file.name for file in folder.files)]).encode())
         digest.update(matrix.tobytes())
     return digest.hexdigest()
