@@ -162,12 +162,11 @@ def _described(pixels: np.ndarray) -> FsimDescription:
 def _kept(file: Path, source: str) -> np.ndarray | None:
     """The picture in `file`; None where there is none, it is damaged, or was made of another photograph."""
     try:
-        with Image.open(file, formats=("PNG",)) as image:
-            image.load()
-            return np.array(image) if image.mode == "RGB" and image.info.get(_SOURCE) == source else None
-    # Pillow's readers raise nearly everything on a broken file; whatever it is, the picture is made anew.
-    except Exception:
+        pixels = decode_pixels(file)
+    except ImageReadError:
         return None
+    with Image.open(file) as image:
+        return pixels if image.info.get(_SOURCE) == source else None
 
 
 def _write_picture(file: Path, pixels: np.ndarray, source: str) -> None:
