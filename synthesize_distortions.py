@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from command_line import CommandLine
-from configs import SYNTHESIS_PRESETS, ConfigError, override
+from config_fields import override
+from configs import SYNTHESIS_PRESETS, ConfigError
 from datasets.decoder import ImageReadError
 from datasets.synthesis import synthesize
 

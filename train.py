@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from command_line import CommandLine
-from configs import TRAINING_PRESETS, ConfigError, from_saved, override
+from config_fields import from_saved, override
+from configs import TRAINING_PRESETS, ConfigError
 
 
 def main() -> int:

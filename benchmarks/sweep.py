@@ -39,7 +39,8 @@ from benchmarks.sweep_figures import (
 )
 from benchmarks.sweep_table import LABELS, Row, Table, cell
 from command_line import CommandLine
-from configs import TRAINING_PRESETS, VERSION, ConfigError, ZeroShot, override
+from config_fields import override
+from configs import TRAINING_PRESETS, VERSION, ConfigError, ZeroShot
 from datasets.decoder import list_images
 from Evaluation.low_level_score import score_of_weights
 from Evaluation.pristine import pristine_of_folder

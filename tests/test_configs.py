@@ -5,14 +5,13 @@ import json
 
 import pytest
 
+from config_fields import from_saved, override
 from configs import (
     TRAINING_PRESETS,
     ConfigError,
     HighLevelTraining,
     LowLevelTraining,
     Synthesis,
-    from_saved,
-    override,
 )
 from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
 
