@@ -123,6 +123,10 @@ class LowLevelTraining(Training):
     # is what the zero-shot score looks at, and a step takes a fifth of the time.
     grid: int = 1
     piece: int = 96
+    # Side in pixels of a piece in the first so many epochs: smaller ones teach the same in less time,
+    # and the last epochs see what the score looks at. Authors: 0 epochs.
+    early_piece: int = 64
+    early_epochs: int = 0
     # Share of the pictures of a step that pass through a JPEG file of good quality (65 to 97), the
     # reference too: pictures reach their readers so, and it should not count as a fault of theirs.
     # Authors: 0.
@@ -154,9 +158,9 @@ class LowLevelTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least(self, 1, "photographs", "grid", "piece")
+        _at_least(self, 1, "photographs", "grid", "piece", "early_piece")
         _at_least(self, 2, "versions")
-        _at_least(self, 0, "weight_decay", "warmup_steps")
+        _at_least(self, 0, "weight_decay", "warmup_steps", "early_epochs")
         if not 0 <= self.delivery <= 1:
             raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
         if not 0 <= self.averaging < 1:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from configs import LowLevelTraining
 from datasets.delivery import deliver
 from datasets.fragments import two_views
 from datasets.version_folders import VersionFolder, read_versions
@@ -45,30 +46,25 @@ class VersionPairs(Dataset[Photograph]):
         self,
         folders: Sequence[VersionFolder],
         matrices: Sequence[np.ndarray],
-        versions: int,
-        grid: int,
-        piece: int,
-        seed: int,
+        config: LowLevelTraining,
         targets: Sequence[np.ndarray] | None = None,
-        delivery: float = 0.0,
     ) -> None:
-        self.folders, self.matrices = folders, matrices
-        self.versions, self.grid, self.piece, self.seed = versions, grid, piece, seed
-        self.targets, self.delivery = targets, delivery
+        self.folders, self.matrices, self.config, self.targets = folders, matrices, config, targets
 
     def __len__(self) -> int:
         return len(self.folders)
 
     def __getitem__(self, key: tuple[int, int]) -> Photograph:
         epoch, place = key
-        folder = self.folders[place]
-        generator = seeded_generator(self.seed, epoch, place)
-        chosen = draw_versions(len(folder.files), folder.reference, self.versions, generator)
+        config, folder = self.config, self.folders[place]
+        generator = seeded_generator(config.seed, epoch, place)
+        chosen = draw_versions(len(folder.files), folder.reference, config.versions, generator)
         pixels = read_versions(folder, chosen)
-        images, augmentations = two_views(pixels, self.grid, self.piece, generator)
-        if self.delivery:
+        piece = config.early_piece if epoch < config.early_epochs else config.piece
+        images, augmentations = two_views(pixels, config.grid, piece, generator)
+        if config.delivery:
             images, augmentations = (
-                deliver(view, self.delivery, generator) for view in (images, augmentations)
+                deliver(view, config.delivery, generator) for view in (images, augmentations)
             )
         similarity = torch.from_numpy(self.matrices[place])[chosen][:, chosen].float()
         targets = torch.empty(len(chosen), 0)

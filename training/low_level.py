@@ -100,9 +100,7 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
         matrices += similarities
     if not folders:
         raise SetError("No set is named; use --set data=DIR (several with commas).")
-    return VersionPairs(
-        folders, matrices, config.versions, config.grid, config.piece, config.seed, targets, config.delivery
-    )
+    return VersionPairs(folders, matrices, config, targets)
 
 
 def learning_rates(

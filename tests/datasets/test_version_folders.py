@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices, matrices_path
 from datasets.fsim import fsim_matrix
 from datasets.version_folders import SetError, find_version_folders, read_versions
@@ -109,7 +110,7 @@ def test_the_same_key_gives_the_same_photograph_and_others_do_not(tiny):
     matrices = annotator_matrices(tiny, folders, CPU, progress=False)
 
     def photograph(seed, key):
-        return VersionPairs(folders, matrices, 3, 1, 24, seed)[key]
+        return VersionPairs(folders, matrices, LowLevelTraining(versions=3, piece=24, seed=seed))[key]
 
     one = photograph(0, (2, 1))
     assert one.images.shape == one.augmentations.shape == (3, 3, 24, 24)
@@ -120,10 +121,17 @@ def test_the_same_key_gives_the_same_photograph_and_others_do_not(tiny):
     assert batch.images.shape == (6, 3, 24, 24)
 
 
+def test_pieces_grow_after_the_early_epochs(tiny):
+    folders = find_version_folders(tiny)
+    config = LowLevelTraining(versions=3, piece=36, early_piece=24, early_epochs=2)
+    pairs = VersionPairs(folders, annotator_matrices(tiny, folders, CPU, progress=False), config)
+    assert [pairs[epoch, 1].images.shape[-1] for epoch in range(4)] == [24, 24, 36, 36]
+
+
 def test_similarities_belong_to_the_drawn_versions(tiny):
     folders = find_version_folders(tiny)
     matrices = annotator_matrices(tiny, folders, CPU, progress=False)
-    pairs = VersionPairs(folders, matrices, 4, 1, 36, 0)
+    pairs = VersionPairs(folders, matrices, LowLevelTraining(versions=4, piece=36))
     for epoch in range(3):
         one = pairs[epoch, 1]
         chosen = draw_versions(5, 4, 4, seeded_generator(0, epoch, 1))
