@@ -136,15 +136,18 @@ def low_level_loss(
 ) -> torch.Tensor:
     """The loss of a batch: a mean over all rows; for the contrast photographs with equal D are stacked.
 
-    Each view passes the network by itself, so that BatchNorm sees one view at a time, as in the release.
+    For the contrast each view passes the network by itself, so that BatchNorm sees one view at a time, as
+    in the release; taught features are of no view, and all pictures pass at once.
     """
-    features = []
-    with autocast(device, precision):
-        for view in (batch.images, batch.augmentations):
-            view = view.to(device, memory_format=layout, non_blocking=True)
-            features.append(model(view).float())  # (sum of D, 128)
+    views: tuple[torch.Tensor, ...] = (batch.images, batch.augmentations)
     if config.objective == "targets":
-        return taught_loss(torch.cat(features), batch.targets.to(device).repeat(2, 1))
+        views = (torch.cat(views),)
+    with autocast(device, precision):
+        features = [
+            model(view.to(device, memory_format=layout, non_blocking=True)).float() for view in views
+        ]  # (sum of D, 128) each
+    if config.objective == "targets":
+        return taught_loss(features[0], batch.targets.to(device).repeat(2, 1))
     counts = [len(similarity) for similarity in batch.similarities]
     images, augmentations = (part.split(counts) for part in features)
     by_count: dict[int, list[int]] = defaultdict(list)
