@@ -21,6 +21,8 @@ def main() -> int:
     add = parser.add_argument
     add("--pristine_img_dir", type=Path, required=True, help="sharp, undistorted photographs")
     add("--ll_model_weights_path", required=True, help="the weights that are to use them")
+    add("--short_sides", type=int, nargs="+", default=(0,), metavar="PIXELS",
+        help="sizes of the photographs that patches are taken of; 0, the default, is their own")  # fmt: skip
     add("--output", type=Path, help="default: beside the weights, where the scores look for it")
     add("--patches", action="store_true", help="also write the patches here, as the authors' HDF5")
     add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
@@ -37,7 +39,9 @@ def main() -> int:
             raise PermissionError(f"{output}: cannot be written; name another place with --output.")
         weights.model.to(choose_device(args.device))
         patches = Path.cwd() / patches_file_name(settings) if args.patches else None
-        pristine = pristine_of_folder(weights, settings, args.pristine_img_dir, patches, say)
+        pristine = pristine_of_folder(
+            weights, settings, args.pristine_img_dir, patches, say, args.short_sides
+        )
         write_statistics(output, pristine)
     except (ValueError, OSError) as error:
         say(f"{Path(__file__).name}: {error}")

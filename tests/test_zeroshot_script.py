@@ -143,6 +143,11 @@ def test_statistics_beside_the_weights(place, tmp_path):
     assert made.stdout == "low_pristine.safetensors: 15 patches of 3 photographs.\n", made.stderr
     assert (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").is_file()
     (tmp_path / "pristine_patches_096_0.75_0.80.hdf5").unlink()
+    # Another size of the photographs, other patches.
+    small = call(place, *weights, "--pristine_img_dir", place / "pristine", "--short_sides", 240, "--output",
+                 "small.safetensors", cwd=tmp_path, script="make_pristine_statistics.py",
+                 weights=False)  # fmt: skip
+    assert small.stdout == "small.safetensors: 14 patches of 3 photographs.\n", small.stderr
     scored = (*weights, "--img_dir", place / "pictures", "--output", "rows.csv")
     done = call(place, *scored, cwd=tmp_path, weights=False)
     assert done.returncode == 0, done.stderr
