@@ -318,7 +318,7 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
 TAUGHT_LOW_LEVEL = LowLevelTraining(
     data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
     learning_rate=1e-3, final_learning_rate=1e-5,
-    warmup_steps=30, averaging=0.99, epochs=20, export_epochs=4,
+    warmup_steps=30, averaging=0.99, epochs=60, early_epochs=48, export_epochs=12,
 )  # fmt: skip
 
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")
