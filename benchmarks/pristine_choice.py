@@ -24,6 +24,7 @@ from configs import ZeroShot
 from datasets.decoder import list_images, read_image
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import FeatureStatistics, distance, statistics
+from Evaluation.features import as_the_set_resizes
 from Evaluation.low_level_score import LowLevelScore, score_of_weights, visible_distortion
 from Evaluation.metrics import srcc
 from Evaluation.patches import colorfulness, extract_patches, patch_features, patch_grid, sharpness
@@ -164,10 +165,11 @@ def _pristine(photograph: Sequence[Candidates], choice: Choice) -> torch.Tensor:
 def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype) -> Tested:
     settings, measured, distortions = ZeroShot(), [], []
     pictures = read_ahead([image.path for image in sets.images])
-    for picture in tqdm(pictures, total=len(sets.images), desc="Pictures", disable=None):
+    read = zip(sets.images, pictures, strict=True)
+    for image, picture in tqdm(read, total=len(sets.images), desc="Pictures", disable=None):
         if isinstance(picture, str):
-            raise ValueError(picture)
-        picture = with_two_patches(picture, settings)[0]
+            raise ValueError(f"{image.path}: {picture}")
+        picture = with_two_patches(as_the_set_resizes(image, picture)[0], settings)[0]
         grid = patch_grid(picture, settings.patch_size, settings.patch_size // 2)
         features = patch_features(weights.model, grid, settings.chunk, precision)
         measured.append(statistics(features))

@@ -21,8 +21,8 @@ from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
-    "photographs=2", "versions=3", "grid=1", "piece=32", "epochs=4", "averaging=0.9", "precision=float32",
-    "device=cpu",
+    "photographs=2", "versions=3", "grid=1", "piece=48", "early_piece=32", "early_epochs=2", "epochs=4",
+    "averaging=0.9", "precision=float32", "device=cpu",
 ]  # fmt: skip
 HIGH = ["--run_type", "hl_model_train"]
 TINY_HIGH = ["photographs=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
@@ -65,7 +65,7 @@ def whole_run(tiny_set, tmp_path_factory):
 def test_a_run_leaves_configuration_log_plot_tensorboard_and_weights(whole_run):
     run, output = whole_run
     config = json.loads((run / "config_details.json").read_text())
-    assert (config["run_type"], config["piece"]) == ("ll_model_train", 32)
+    assert (config["run_type"], config["piece"]) == ("ll_model_train", 48)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(12))  # 5 folders by 2: 3 steps an epoch
     assert lines[0]["learning_rate"] == config["learning_rate"]

@@ -137,7 +137,7 @@ def low_level_loss(
     """The loss of a batch: a mean over all rows; for the contrast photographs with equal D are stacked.
 
     For the contrast each view passes the network by itself, so that BatchNorm sees one view at a time, as
-    in the release; taught features are of no view, and all pictures pass at once.
+    in the release; taught features compare no views, and all pictures pass at once.
     """
     views: tuple[torch.Tensor, ...] = (batch.images, batch.augmentations)
     if config.objective == "targets":

@@ -125,7 +125,8 @@ def test_pieces_grow_after_the_early_epochs(tiny):
     folders = find_version_folders(tiny)
     config = LowLevelTraining(versions=3, piece=36, early_piece=24, early_epochs=2)
     pairs = VersionPairs(folders, annotator_matrices(tiny, folders, CPU, progress=False), config)
-    assert [pairs[epoch, 1].images.shape[-1] for epoch in range(4)] == [24, 24, 36, 36]
+    for view in ("images", "augmentations"):
+        assert [getattr(pairs[epoch, 1], view).shape[-1] for epoch in range(4)] == [24, 24, 36, 36]
 
 
 def test_similarities_belong_to_the_drawn_versions(tiny):

@@ -95,22 +95,31 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
     assert rates_of(config, 2)[:2] == pytest.approx((0.25, 0.5))
 
 
-def test_targets_teach_both_views():
+def test_targets_teach_both_views_at_once():
     """The loss of a batch with targets is the taught loss of its two views, the same targets for each."""
     torch.manual_seed(1)
-    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6))
+    # BatchNorm tells one pass of all pictures from one of each view.
+    model = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(3), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6)
+    )
     views, targets = torch.rand(2, 7, 3, 8, 8), torch.rand(7, 4)
     targets[2, 0] = torch.nan
     batch = Batch(views[0], views[1], [torch.eye(3), torch.eye(4)], targets, ["a", "b"])
     config = LowLevelTraining(objective="targets")
     loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32, torch.channels_last)
-    expected = sum(taught_loss(model(view), targets).item() for view in views) / 2
+    features = model(views.flatten(0, 1)).unflatten(0, (2, 7))
+    expected = sum(taught_loss(view, targets).item() for view in features) / 2
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+    apart = sum(taught_loss(model(view), targets).item() for view in views) / 2
+    assert loss.item() != pytest.approx(apart, rel=1e-5)
 
 
 def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
     torch.manual_seed(1)
-    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6))
+    # BatchNorm sees one view at a time.
+    model = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(3), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6)
+    )
     config = LowLevelTraining()
     counts = (3, 5, 3)
     views = torch.rand(2, sum(counts), 3, 8, 8)
