@@ -139,17 +139,16 @@ def low_level_loss(
     For the contrast each view passes the network by itself, so that BatchNorm sees one view at a time, as
     in the release; taught features compare no views, and all pictures pass at once.
     """
-    views: tuple[torch.Tensor, ...] = (batch.images, batch.augmentations)
+
+    def features(pictures: torch.Tensor) -> torch.Tensor:
+        with autocast(device, precision):
+            return model(pictures.to(device, memory_format=layout, non_blocking=True)).float()
+
+    views = (batch.images, batch.augmentations)  # (sum of D, 3, S, S) each
     if config.objective == "targets":
-        views = (torch.cat(views),)
-    with autocast(device, precision):
-        features = [
-            model(view.to(device, memory_format=layout, non_blocking=True)).float() for view in views
-        ]  # (sum of D, 128) each
-    if config.objective == "targets":
-        return taught_loss(features[0], batch.targets.to(device).repeat(2, 1))
+        return taught_loss(features(torch.cat(views)), batch.targets.to(device).repeat(2, 1))
     counts = [len(similarity) for similarity in batch.similarities]
-    images, augmentations = (part.split(counts) for part in features)
+    images, augmentations = (features(view).split(counts) for view in views)
     by_count: dict[int, list[int]] = defaultdict(list)
     for place, count in enumerate(counts):
         by_count[count].append(place)
