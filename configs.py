@@ -123,8 +123,10 @@ class LowLevelTraining(Training):
     # is what the zero-shot score looks at, and a step takes a fifth of the time.
     grid: int = 1
     piece: int = 96
-    # Side in pixels of a piece in the first `early_epochs`: a step of 64 takes half the time of one of
-    # 96, and the last epochs see what the score looks at. Authors: none.
+    # Equal parts of the epochs, each with its own rise and fall of the rate. Authors: 1.
+    cycles: int = 1
+    # Side in pixels of a piece in the first `early_epochs` of a cycle: a step of 64 takes half the time
+    # of one of 96, and the last epochs see what the score looks at. Authors: none.
     early_piece: int = 64
     early_epochs: int = 0
     # Share of the pictures of a step that pass through a JPEG file of good quality (65 to 97), the
@@ -158,18 +160,28 @@ class LowLevelTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least(self, 1, "photographs", "grid", "piece", "early_piece")
+        _at_least(self, 1, "photographs", "grid", "piece", "early_piece", "cycles")
         _at_least(self, 2, "versions")
         _at_least(self, 0, "weight_decay", "warmup_steps", "early_epochs")
-        if self.early_epochs > self.epochs:
+        if self.epochs % self.cycles:
             raise ConfigError(
-                f"Field 'early_epochs' is {self.early_epochs} of {self.epochs} epochs; make it that or less."
+                f"Field 'cycles' is {self.cycles}, not a part of {self.epochs} epochs; choose one that is."
+            )
+        if self.early_epochs > self.cycle_epochs:
+            raise ConfigError(
+                f"Field 'early_epochs' is {self.early_epochs} of {self.cycle_epochs} epochs a cycle; make it "
+                "that or less."
             )
         if not 0 <= self.delivery <= 1:
             raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
         if not 0 <= self.averaging < 1:
             raise ConfigError(f"Field 'averaging' takes a factor in [0, 1), not {self.averaging}.")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
+
+    @property
+    def cycle_epochs(self) -> int:
+        """Epochs of a cycle."""
+        return self.epochs // self.cycles
 
 
 @dataclass(frozen=True)
@@ -322,7 +334,7 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
 TAUGHT_LOW_LEVEL = LowLevelTraining(
     data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
     learning_rate=1e-3, final_learning_rate=1e-5,
-    warmup_steps=30, averaging=0.99, epochs=60, early_epochs=48, export_epochs=12,
+    warmup_steps=30, averaging=0.99, epochs=120, cycles=2, early_epochs=48, export_epochs=12,
 )  # fmt: skip
 
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")

@@ -60,7 +60,8 @@ class VersionPairs(Dataset[Photograph]):
         generator = seeded_generator(config.seed, epoch, place)
         chosen = draw_versions(len(folder.files), folder.reference, config.versions, generator)
         pixels = read_versions(folder, chosen)
-        piece = config.early_piece if epoch < config.early_epochs else config.piece
+        early = epoch % config.cycle_epochs < config.early_epochs
+        piece = config.early_piece if early else config.piece
         images, augmentations = two_views(pixels, config.grid, piece, generator)
         if config.delivery:
             images, augmentations = (

@@ -39,7 +39,9 @@ def test_values_take_the_type_of_their_field():
         ("learning_rate=nan", ["learning_rate", "above 0"]),
         ("early_piece=0", ["early_piece", "at least 1"]),
         ("early_epochs=-1", ["early_epochs", "at least 0"]),
-        ("early_epochs=16", ["early_epochs", "16 of 15 epochs"]),
+        ("early_epochs=16", ["early_epochs", "16 of 15 epochs a cycle"]),
+        ("cycles=0", ["cycles", "at least 1"]),
+        ("cycles=2", ["cycles", "2", "not a part of 15 epochs"]),
     ],
 )
 def test_a_wrong_field_or_value_is_named(assignment, words):

@@ -106,15 +106,22 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
 def learning_rates(
     optimiser: torch.optim.Optimizer, config: LowLevelTraining, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """A straight rise over `config.warmup_steps`, then half a cosine to the end of `steps`."""
-    rise = min(config.warmup_steps, steps - 1)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, T_max=steps - rise, eta_min=config.final_learning_rate
-    )
-    if rise == 0:
-        return cosine
-    linear = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / (rise + 1), total_iters=rise)
-    return torch.optim.lr_scheduler.SequentialLR(optimiser, [linear, cosine], milestones=[rise])
+    """Of each cycle a straight rise over `config.warmup_steps`, then half a cosine; `steps` in all."""
+    length = steps // config.cycles
+    rise = min(config.warmup_steps, length - 1)
+    parts: list[torch.optim.lr_scheduler.LRScheduler] = []
+    milestones = []
+    for cycle in range(config.cycles):
+        if rise:
+            parts.append(torch.optim.lr_scheduler.LinearLR(optimiser, 1 / (rise + 1), total_iters=rise))
+            milestones.append(cycle * length + rise)
+        parts.append(
+            torch.optim.lr_scheduler.CosineAnnealingLR(
+                optimiser, T_max=length - rise, eta_min=config.final_learning_rate
+            )
+        )
+        milestones.append((cycle + 1) * length)
+    return torch.optim.lr_scheduler.SequentialLR(optimiser, parts, milestones[:-1])
 
 
 def _digest(photographs: VersionPairs) -> str:

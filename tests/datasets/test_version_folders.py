@@ -121,12 +121,12 @@ def test_the_same_key_gives_the_same_photograph_and_others_do_not(tiny):
     assert batch.images.shape == (6, 3, 24, 24)
 
 
-def test_pieces_grow_after_the_early_epochs(tiny):
+def test_pieces_grow_after_the_early_epochs_of_each_cycle(tiny):
     folders = find_version_folders(tiny)
-    config = LowLevelTraining(versions=3, piece=36, early_piece=24, early_epochs=2)
+    config = LowLevelTraining(versions=3, piece=36, early_piece=24, epochs=6, cycles=2, early_epochs=2)
     pairs = VersionPairs(folders, annotator_matrices(tiny, folders, CPU, progress=False), config)
     for view in ("images", "augmentations"):
-        assert [getattr(pairs[epoch, 1], view).shape[-1] for epoch in range(4)] == [24, 24, 36, 36]
+        assert [getattr(pairs[epoch, 1], view).shape[-1] for epoch in range(6)] == 2 * [24, 24, 36]
 
 
 def test_similarities_belong_to_the_drawn_versions(tiny):

@@ -1,5 +1,7 @@
 """Two steps of training, and the schedule, against the authors' (float64 1e-8; float32 as noted)."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import synthetic_weights
@@ -93,6 +95,13 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
     np.testing.assert_allclose(rates[4:], 0.1 + 0.2 * (1 + np.cos(np.pi * np.arange(9) / 8)))
     # A run shorter than its rise does not fail.
     assert rates_of(config, 2)[:2] == pytest.approx((0.25, 0.5))
+
+
+@pytest.mark.parametrize("rise", [0, 4])
+def test_each_cycle_has_the_rates_of_a_run_of_its_length(rise):
+    config = LowLevelTraining(epochs=4, warmup_steps=rise)
+    cycles = rates_of(dataclasses.replace(config, epochs=12, cycles=3), 36)
+    np.testing.assert_allclose(cycles[:36], 3 * rates_of(config, 12)[:12], rtol=1e-12)
 
 
 def test_targets_teach_both_views_at_once():
