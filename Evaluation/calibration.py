@@ -36,7 +36,7 @@ class CalibrationError(ValueError):
 
 
 def trained_on_targets(metadata: Mapping[str, str]) -> bool:
-    """Whether the configuration in a weights file's metadata says that feature 0 was taught a target.
+    """Whether the configuration in a weights file's metadata says that its features were taught targets.
 
     Raises:
         CalibrationError: the configuration is not what training writes.
@@ -55,15 +55,14 @@ def calibrate(
 ) -> LowLevelScore:
     """The score, rounded to 3 digits, from measurements of distorted versions.
 
-    The weight lets the distortion vary half as much as the distance, `std(d) / (2 std(k))`, which follows
-    synthetic faults closer and costs nothing on photographs as people take them; it is 0 where feature 0
-    was not taught. The scale then gives the median version at the highest level a Q_low of 0.05.
+    The weight lets the distortion vary as much as the distance, `std(d) / std(k)`; it is 0 where features
+    were not taught. The scale then gives the median version at the highest level a Q_low of 0.05.
 
     Args:
         distances: d of each version, (N,), 0 or more.
         distortions: k of each, (N,).
         levels: strength of each, (N,), in [0, 1].
-        taught: whether the weights were trained to tell the distortion in feature 0.
+        taught: whether the weights were trained to tell the distortion in their first features.
 
     Raises:
         CalibrationError: the measurements do not tell versions apart.
@@ -71,8 +70,8 @@ def calibrate(
     weight = 0.0
     if taught:
         if np.ptp(distortions) == 0:
-            raise CalibrationError("The weights' first feature is the same whatever the distortion.")
-        weight = _three_digits(np.std(distances) / (2 * np.std(distortions)))
+            raise CalibrationError("The weights' first features are the same whatever the distortion.")
+        weight = _three_digits(np.std(distances) / np.std(distortions))
     worst = levels == levels.max()
     median = float(np.median(distances[worst] + weight * distortions[worst]))
     if median <= 0:

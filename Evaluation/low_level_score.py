@@ -9,11 +9,8 @@ from pathlib import Path
 
 import torch
 
+from datasets.taught_targets import TAUGHT
 from models.weight_files import WeightsError
-
-# Of a picture's patches only so many, the least distorted, say how distorted it is: a shallow depth of
-# field leaves backgrounds that look faulty and are not.
-LEAST_DISTORTED_SHARE = 0.4
 
 _SCALE_KEY = "distance_scale"
 _WEIGHT_KEY = "distortion_weight"
@@ -50,16 +47,16 @@ PAPER = LowLevelScore()
 
 
 def visible_distortion(features: torch.Tensor) -> float:
-    """Mean of feature 0 over the 40 % of the patches where it is lowest, at least one.
+    """Mean over a picture's patches of `structure + (sum of all levels) / 2`, as taught features tell them.
 
-    Weights that were trained on targets predict in feature 0 how far a patch is from its
-    undistorted self, 2 sqrt(1 - FSIM); with others the number means nothing.
+    Structure, how far a patch is from its undistorted self, follows FSIM; the levels count what FSIM
+    passes over: motion, light and colour. Of weights that were not taught the number means nothing.
 
     Args:
-        features: (N, F) of a picture's patches, N of 1 or more, finite.
+        features: (N, F) of a picture's patches, N of 1 or more, finite, in the order of `TAUGHT`.
     """
-    count = max(1, round(LEAST_DISTORTED_SHARE * len(features)))
-    return float(features[:, 0].sort().values[:count].mean())
+    structure, _, *levels = features.mean(0)[: len(TAUGHT)].tolist()
+    return structure + sum(levels) / 2
 
 
 def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:

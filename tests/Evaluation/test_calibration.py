@@ -30,9 +30,9 @@ DISTORTIONS = np.array([0.1, 0.2, 0.2, 0.4, 0.3, 0.9])
 SAMPLE_LEVELS = np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9])
 
 
-def test_taught_weights_give_distortion_half_the_spread_of_distance():
+def test_taught_weights_give_distortion_the_spread_of_distance():
     score = calibrate(DISTANCES, DISTORTIONS, SAMPLE_LEVELS, taught=True)
-    weight = np.sqrt(np.mean((DISTANCES - 4) ** 2) / np.mean((DISTORTIONS - 0.35) ** 2)) / 2
+    weight = np.sqrt(np.mean((DISTANCES - 4) ** 2) / np.mean((DISTORTIONS - 0.35) ** 2))
     assert score.distortion_weight == float(f"{weight:.3g}")
     # At level .9 the median version is the one of d 5 and k .4.
     median = 5.0 + score.distortion_weight * 0.4
@@ -48,7 +48,7 @@ def test_other_weights_have_no_distortion_to_add():
 
 
 @pytest.mark.parametrize("distances, distortions, reason", [
-    (DISTANCES, np.ones(6), "first feature is the same"),
+    (DISTANCES, np.ones(6), "first features are the same"),
     (np.zeros(6), np.zeros(6), "do not tell distorted photographs"),
     (DISTANCES, -1000 + DISTORTIONS, "do not tell distorted photographs"),
 ])  # fmt: skip
