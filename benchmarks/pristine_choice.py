@@ -45,15 +45,19 @@ class Choice:
     colorfulness: float = ZeroShot.colorfulness
 
 
+OWN, SHIPPED = Choice((0,)), Choice((0, 704, 600, 512))
 CHOICES = (
-    Choice((0,)),
+    OWN,
     Choice((704,)),
     Choice((384,)),
     Choice((0, 704, 512, 384)),
-    Choice((0, 704, 512, 384), 0.5, 0.5),
-    Choice((0, 704, 512, 384), 0.0, 0.0),
-    Choice((0, 704, 512, 384), 0.9, 0.8),
+    SHIPPED,
+    Choice(SHIPPED.short_sides, 0.5, 0.5),
+    Choice(SHIPPED.short_sides, 0.0, 0.0),
+    Choice(SHIPPED.short_sides, 0.9, 0.8),
 )
+# Every size that a choice asks for; a photograph's own comes first.
+SHORT_SIDES = (0, 704, 600, 512, 384)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def _compare(photographs: Sequence[Sequence[Candidates]], tested: Tested, score:
         sides = ", ".join(str(side or "own") for side in choice.short_sides)
         print(f"| {sides} | {choice.sharpness:g} | {choice.colorfulness:g} | {sum(map(len, patches))} "
               f"| {clive:.3f} | {synthetic:.3f} | {srcc(scores, first):.3f} |", flush=True)  # fmt: skip
-        if choice in (CHOICES[0], CHOICES[3]):
+        if choice in (OWN, SHIPPED):
             found = _bootstrap(patches, tested, score, scores)
             print(f"| ... {DRAWS} draws of the photographs | | | | {found[0]} | {found[1]} | {found[2]} |",
                   flush=True)  # fmt: skip
@@ -145,7 +149,7 @@ def _compare(photographs: Sequence[Sequence[Candidates]], tested: Tested, score:
 
 def _candidates(path: Path, weights: LowLevelWeights, precision: torch.dtype) -> list[Candidates]:
     settings, found = ZeroShot(), []
-    for picture in at_short_sides(read_image(path), (0, 704, 512, 384)):
+    for picture in at_short_sides(read_image(path), SHORT_SIDES):
         if min(picture.shape[-2:]) >= settings.patch_size:
             patches = extract_patches(picture, settings.patch_size, settings.patch_size)
             features = patch_features(weights.model, patches[None], settings.chunk, precision)
