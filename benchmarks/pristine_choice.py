@@ -57,7 +57,7 @@ CHOICES = (
     Choice(SHIPPED.short_sides, 0.9, 0.8),
 )
 # Every size that a choice asks for; a photograph's own comes first.
-SHORT_SIDES = (0, 704, 600, 512, 384)
+SHORT_SIDES = tuple(dict.fromkeys(side for choice in CHOICES for side in choice.short_sides))
 
 
 @dataclass(frozen=True)
