@@ -148,12 +148,12 @@ class LowLevelTraining(Training):
     loss_form: Literal["inside", "outside"] = "inside"
     # AdamW. Authors: 1e-4 for 9,375 steps; fewer steps need larger ones.
     learning_rate: float = 5e-4
+    # Steps at the start of each cycle over which the rate rises to it. Authors: 0.
+    warmup_steps: int = 0
     # The exported weights are a mean over steps, each step's share shrinking by this factor a step; 0
     # exports the weights as they are, as the authors.
     averaging: float = 0.0
-    # Steps over which the rate rises to it. Authors: 0.
-    warmup_steps: int = 0
-    # The cosine ends here, so that the last steps only polish.
+    # The cosine of each cycle ends here, so that the last steps only polish.
     final_learning_rate: float = 1e-6
     # Authors: 0.05, on BatchNorm and biases too; kept.
     weight_decay: float = 0.05
@@ -165,12 +165,16 @@ class LowLevelTraining(Training):
         _at_least(self, 0, "weight_decay", "warmup_steps", "early_epochs")
         if self.epochs % self.cycles:
             raise ConfigError(
-                f"Field 'cycles' is {self.cycles}, not a part of {self.epochs} epochs; choose one that is."
+                f"Field 'cycles' is {self.cycles} and does not divide the {self.epochs} epochs."
             )
         if self.early_epochs > self.cycle_epochs:
             raise ConfigError(
-                f"Field 'early_epochs' is {self.early_epochs} of {self.cycle_epochs} epochs a cycle; make it "
-                "that or less."
+                f"Field 'early_epochs' is {self.early_epochs}, more than the {self.cycle_epochs} epochs of a "
+                "cycle."
+            )
+        if self.early_epochs and self.early_piece > self.piece:
+            raise ConfigError(
+                f"Field 'early_piece' is {self.early_piece}, more than field 'piece', {self.piece}."
             )
         if not 0 <= self.delivery <= 1:
             raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")

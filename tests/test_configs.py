@@ -39,9 +39,9 @@ def test_values_take_the_type_of_their_field():
         ("learning_rate=nan", ["learning_rate", "above 0"]),
         ("early_piece=0", ["early_piece", "at least 1"]),
         ("early_epochs=-1", ["early_epochs", "at least 0"]),
-        ("early_epochs=16", ["early_epochs", "16 of 15 epochs a cycle"]),
+        ("early_epochs=16", ["early_epochs", "16, more than the 15 epochs of a cycle"]),
         ("cycles=0", ["cycles", "at least 1"]),
-        ("cycles=2", ["cycles", "2", "not a part of 15 epochs"]),
+        ("cycles=2", ["cycles", "2 and does not divide the 15 epochs"]),
     ],
 )
 def test_a_wrong_field_or_value_is_named(assignment, words):
@@ -49,6 +49,13 @@ def test_a_wrong_field_or_value_is_named(assignment, words):
         override(LowLevelTraining(), [assignment])
     for word in words:
         assert word in str(caught.value)
+
+
+def test_an_early_piece_is_no_larger_than_the_piece():
+    released = TRAINING_PRESETS["ll_model_train"]["released"]
+    with pytest.raises(ConfigError, match="'early_piece' is 64, more than field 'piece', 32"):
+        override(released, ["early_epochs=3"])
+    assert override(released, ["early_epochs=3", "early_piece=32"]).early_epochs == 3
 
 
 def test_the_released_preset_is_the_authors():
