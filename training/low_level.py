@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from configs import ConfigError, LowLevelTraining
@@ -86,20 +85,22 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
     Raises:
         SetError: a set that cannot be trained on, or none.
     """
-    folders, matrices = [], []
-    targets: list[np.ndarray] | None = [] if config.objective == "targets" else None
-    for root in config.data:
-        found = find_version_folders(root)
-        # Names are read before FSIM, so that wrong ones are said at once.
-        levels = None if targets is None else [version_levels(folder) for folder in found]
-        similarities = annotator_matrices(root, found, device)
-        if targets is not None and levels is not None:
-            rows = [matrix[folder.reference] for matrix, folder in zip(similarities, found, strict=True)]
-            targets += [taught_targets(*pair) for pair in zip(levels, rows, strict=True)]
-        folders += found
-        matrices += similarities
-    if not folders:
+    if not config.data:
         raise SetError("No set is named; use --set data=DIR (several with commas).")
+    sets = [find_version_folders(root) for root in config.data]
+    folders = [folder for found in sets for folder in found]
+    taught = config.objective == "targets"
+    # The names of all sets are read before the first FSIM, so that wrong ones are said at once.
+    levels = [version_levels(folder) for folder in folders] if taught else []
+    matrices = [
+        matrix
+        for root, found in zip(config.data, sets, strict=True)
+        for matrix in annotator_matrices(root, found, device)
+    ]
+    if not taught:
+        return VersionPairs(folders, matrices, config)
+    rows = [matrix[folder.reference] for matrix, folder in zip(matrices, folders, strict=True)]
+    targets = [taught_targets(*pair) for pair in zip(levels, rows, strict=True)]
     return VersionPairs(folders, matrices, config, targets)
 
 

@@ -8,12 +8,13 @@ import synthetic_weights
 import torch
 
 from configs import RELEASED_LOW_LEVEL, LowLevelTraining
+from datasets.version_folders import SetError
 from datasets.version_pairs import Batch
 from losses.quality_aware import quality_aware_loss
 from losses.taught_targets import taught_loss
 from models.low_level import LowLevelEncoder
 from models.low_level_weights import from_authors, to_authors
-from training.low_level import learning_rates, low_level_loss
+from training.low_level import learning_rates, low_level_loss, read_sets
 
 
 def two_steps(numbers, dtype):
@@ -142,3 +143,13 @@ def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
         one = quality_aware_loss(f[None], g[None], a[None], config.temperature, config.alpha_exponent)
         expected += len(a) * one.item() / sum(counts)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_names_of_all_sets_are_read_before_fsim(tmp_path, monkeypatch):
+    for name in ("good/a/00_REF", "good/a/01_jpeg_0.50", "bad/a/00_REF", "bad/a/blurred"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.bmp").touch()
+    monkeypatch.setattr("training.low_level.annotator_matrices", None)
+    config = LowLevelTraining(data=(f"{tmp_path}/good", f"{tmp_path}/bad"), objective="targets")
+    with pytest.raises(SetError, match=r"bad/a/blurred\.bmp: its name does not tell"):
+        read_sets(config, torch.device("cpu"))
