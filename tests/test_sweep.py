@@ -19,6 +19,7 @@ from benchmarks.sweep_figures import (
     load_sets,
     score_sets,
 )
+from benchmarks.sweep_table import Table
 from configs import ConfigError, FewLabels, ZeroShot
 from datasets.decoder import read_image
 from datasets.rated_sets import RatedImage
@@ -145,6 +146,17 @@ def test_runs_are_trained_scored_once_and_compared(call, places, sets, tmp_path,
     # Other pictures or precision: the rows are not comparable.
     status, _, said = call(*arguments, "--precision", "bfloat16")
     assert (status, "another protocol" in said) == (2, True)
+
+
+# Places in the central directory of a zip file: version needed to extract, flags (bit 0: encrypted).
+@pytest.mark.parametrize(("place", "value"), [(6, 109), (8, 1)], ids=["version", "encrypted"])
+def test_scores_in_a_damaged_file_are_computed_again(tmp_path, place, value):
+    np.savez(tmp_path / "t_scores.npz", **{"a/final.safetensors": np.arange(3.0)})
+    assert list(Table(tmp_path / "t.csv", "").scores) == ["a/final.safetensors"]
+    content = bytearray((tmp_path / "t_scores.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + place] = value
+    (tmp_path / "t_scores.npz").write_bytes(content)
+    assert Table(tmp_path / "t.csv", "").scores == {}
 
 
 def test_one_pass_gives_the_score_and_the_block_of_few_labels(places, sets):
