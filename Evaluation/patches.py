@@ -84,12 +84,19 @@ def select_pristine(patches: torch.Tensor, sharpness_share: float, colorfulness_
     """
     if len(patches) == 0:
         return torch.empty(0, dtype=torch.long)
-    sharp = sharpness(patches)
-    kept = torch.nonzero(sharp > sharpness_share * sharp.max()).flatten()
-    if len(kept) == 0:
-        return kept
-    colourful = colorfulness(patches[kept])
-    return kept[colourful > colorfulness_share * colourful.max()]
+    return pristine_places(sharpness(patches), colorfulness(patches), sharpness_share, colorfulness_share)
+
+
+def pristine_places(
+    sharp: torch.Tensor, colourful: torch.Tensor, sharpness_share: float, colorfulness_share: float
+) -> torch.Tensor:
+    """As `select_pristine`, from sharpness and colourfulness of each patch, (N,) each."""
+    kept = torch.arange(len(sharp), device=sharp.device)
+    for values, share in ((sharp, sharpness_share), (colourful, colorfulness_share)):
+        if len(kept):
+            own = values[kept]
+            kept = kept[own > share * own.max()]
+    return kept
 
 
 @torch.inference_mode()

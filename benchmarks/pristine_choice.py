@@ -27,7 +27,14 @@ from Evaluation.distance import FeatureStatistics, distance, statistics
 from Evaluation.features import as_the_set_resizes
 from Evaluation.low_level_score import LowLevelScore, score_of_weights, visible_distortion
 from Evaluation.metrics import srcc
-from Evaluation.patches import colorfulness, extract_patches, patch_features, patch_grid, sharpness
+from Evaluation.patches import (
+    colorfulness,
+    extract_patches,
+    patch_features,
+    patch_grid,
+    pristine_places,
+    sharpness,
+)
 from Evaluation.pristine import at_short_sides
 from Evaluation.zeroshot import with_two_patches
 from models.device import choose_device, choose_precision
@@ -70,13 +77,9 @@ class Candidates:
     colorfulness: torch.Tensor
 
     def chosen(self, choice: Choice) -> torch.Tensor:
-        """Features of the pristine ones, as `select_pristine` chooses."""
-        sharp = self.sharpness > choice.sharpness * self.sharpness.max()
-        if not sharp.any():
-            return self.features[:0]
-        return self.features[
-            sharp & (self.colorfulness > choice.colorfulness * self.colorfulness[sharp].max())
-        ]
+        """Features of the pristine ones."""
+        measured = self.sharpness, self.colorfulness
+        return self.features[pristine_places(*measured, choice.sharpness, choice.colorfulness)]
 
 
 @dataclass(frozen=True)
