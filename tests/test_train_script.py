@@ -21,8 +21,8 @@ from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
-    "photographs=2", "versions=3", "grid=1", "piece=48", "early_piece=32", "early_epochs=2", "epochs=4",
-    "averaging=0.9", "precision=float32", "device=cpu",
+    "photographs=2", "versions=3", "grid=1", "piece=48", "early_piece=32", "early_epochs=1", "epochs=4",
+    "cycles=2", "warmup_steps=1", "averaging=0.9", "precision=float32", "device=cpu",
 ]  # fmt: skip
 HIGH = ["--run_type", "hl_model_train"]
 TINY_HIGH = ["photographs=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
@@ -68,8 +68,10 @@ def test_a_run_leaves_configuration_log_plot_tensorboard_and_weights(whole_run):
     assert (config["run_type"], config["piece"]) == ("ll_model_train", 48)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(12))  # 5 folders by 2: 3 steps an epoch
-    assert lines[0]["learning_rate"] == config["learning_rate"]
-    assert lines[-1]["learning_rate"] < lines[0]["learning_rate"] / 20
+    rates = [line["learning_rate"] for line in lines]
+    assert rates[:2] == [config["learning_rate"] / 2, config["learning_rate"]]
+    assert rates[5] < config["learning_rate"] / 10
+    assert rates[6:] == pytest.approx(rates[:6])
     assert Image.open(run / "loss.png").size == (800, 450)
     assert list((run / "Logs").glob("events*"))
     weights = load_low_level(run / "Train" / "final.safetensors")
@@ -87,9 +89,10 @@ def high_run(tiny_set, tiny_clip_file, tmp_path_factory):
     return arguments, results / "Run0001", output
 
 
-def kill_at_first_checkpoint(process, run):
-    until = time.monotonic() + 120
-    while not (run / "Train" / "latest.pt").is_file():
+def kill_when_checkpointed(process, run, steps=0):
+    """Kill a run that has a checkpoint and, where `steps` is given, more steps than that in its log."""
+    until, log = time.monotonic() + 120, run / "log.jsonl"
+    while not ((run / "Train" / "latest.pt").is_file() and log.read_text().count("\n") > steps):
         assert time.monotonic() < until
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
@@ -105,10 +108,11 @@ def assert_same_bits(run, whole, steps):
     assert [line["step"] for line in lines] == list(range(steps))
 
 
-def test_a_killed_run_resumes_to_the_same_bits(whole_run, tiny_set, tmp_path):
+@pytest.mark.parametrize("steps", [0, 7], ids=["first_cycle", "second_cycle"])
+def test_a_killed_run_resumes_to_the_same_bits(whole_run, tiny_set, tmp_path, steps):
     run = tmp_path / "Run0001"
     arguments = ["--set", f"data={tiny_set}", f"results={tmp_path}", *TINY, "checkpoint_minutes=0"]
-    kill_at_first_checkpoint(train(*arguments), run)
+    kill_when_checkpointed(train(*arguments), run, steps)
     status, _, errors = finish(train("--resume", run))
     assert status == 0, errors
     assert_same_bits(run, whole_run[0], 12)
@@ -117,7 +121,7 @@ def test_a_killed_run_resumes_to_the_same_bits(whole_run, tiny_set, tmp_path):
 def test_a_killed_high_level_run_resumes_to_the_same_bits_without_its_type(high_run, tmp_path):
     arguments, whole, _ = high_run
     run = tmp_path / "Run0001"
-    kill_at_first_checkpoint(train(*arguments, f"results={tmp_path}", "checkpoint_minutes=0"), run)
+    kill_when_checkpointed(train(*arguments, f"results={tmp_path}", "checkpoint_minutes=0"), run)
     status, output, errors = finish(train("--resume", run))
     assert status == 0, errors
     assert f"Going on with {run}" in output
