@@ -49,8 +49,8 @@ PAPER = LowLevelScore()
 def visible_distortion(features: torch.Tensor) -> float:
     """Mean over a picture's patches of `structure + (sum of all levels) / 2`, as taught features tell them.
 
-    Structure, how far a patch is from its undistorted self, follows FSIM; the levels count what FSIM
-    passes over: motion, light and colour. Of weights that were not taught the number means nothing.
+    Structure, how far a patch is from its undistorted self by FSIM, is not taught where light or colour were
+    changed; the levels count these faults too. Of weights that were not taught the number means nothing.
 
     Args:
         features: (N, F) of a picture's patches, N of 1 or more, finite, in the order of `TAUGHT`.
