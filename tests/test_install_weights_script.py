@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from configs import ZeroShot
 from Evaluation.calibration import calibrate, measure
 from Evaluation.low_level_score import PAPER, score_of_weights
+from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import read_statistics
 from Evaluation.zeroshot import LowLevelBranch
 from models.low_level import LowLevelEncoder
@@ -48,7 +49,7 @@ def photos(tmp_path):
 def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_path):
     output = tmp_path / "default.safetensors"
     done = install("--ll_model_weights_path", trained, "--pristine_img_dir", photos,
-                   "--output", output)  # fmt: skip
+                   "--short_sides", 0, 240, "--output", output)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert output.stat().st_size < 0.51 * trained.stat().st_size
     pristine = read_statistics(tmp_path / "default_pristine.safetensors")
@@ -61,6 +62,11 @@ def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_pat
     weights = load_low_level(output)
     assert weights.metadata["steps"] == "3"
     assert pristine.belongs_to(weights, ZeroShot())
+    one, two = (
+        pristine_of_folder(weights, ZeroShot(), photos, None, print, sizes).statistics.count
+        for sizes in ((0,), (0, 240))
+    )
+    assert pristine.statistics.count == two > one
     score = score_of_weights(weights.metadata, output)
     branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot())
     assert score == calibrate(*measure([photos / "a.png"], branch), taught=True)
