@@ -6,6 +6,7 @@ for by name. `config_fields.override` changes fields from `field=value` strings 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ class Synthesis:
     """Distorted versions of plain photographs (method.md part 1, Data)."""
 
     # Names of `datasets.distortions.DISTORTIONS`; "a+b" applies a, then b, as cameras do
-    # (optics, then the sensor, then the file).
+    # (optics, then the sensor, then the file); "a|b" draws one of them for each version.
     kinds: tuple[str, ...] = (
         "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "dark_noise", "jpeg", "jpeg2000",
         "resample", "low_contrast", "high_contrast", "over_exposure", "under_exposure",
@@ -49,6 +50,15 @@ class Synthesis:
     # Distorted versions a photograph, the reference not counted. With `levels` given it is
     # ignored: every kind at every level.
     versions: int = 18
+    # Shares of the versions with 1, 2, ... of `kinds` one after another, in the order of `kinds`. Empty:
+    # one of `kinds` a version.
+    faults: tuple[float, ...] = ()
+    # In a chain each part takes this share of the version's level, drawn uniformly between the two: two
+    # faults at their worst at once would leave nothing of the picture.
+    chain_share: tuple[float, float] = (0.5, 1.0)
+    # Factors by which versions are made smaller after they are distorted, before what their file does to
+    # them, as people shrink pictures: crop number c of a size takes factor number c, over and over.
+    shrink: tuple[float, ...] = (1.0,)
     # Short side in pixels to which a photograph is shrunk before it is cropped, one set of crops
     # a size; 0 keeps its own. A shrunk photograph is sharper than any camera's full resolution.
     # Photographs are never enlarged: sizes above their own count as their own, once.
@@ -65,14 +75,27 @@ class Synthesis:
     def __post_init__(self) -> None:
         _at_least(self, 1, "versions", "crops")
         _at_least(self, 0, "seed")
-        if not self.kinds or not self.short_sides:
-            raise ConfigError("Fields 'kinds' and 'short_sides' need at least one value each.")
+        if not self.kinds or not self.short_sides or not self.shrink:
+            raise ConfigError("Fields 'kinds', 'short_sides' and 'shrink' need at least one value each.")
+        if len(self.faults) > len(self.kinds) or any(share < 0 for share in self.faults):
+            raise ConfigError("Field 'faults' takes shares of 0 and more, not more of them than 'kinds' has.")
+        if self.faults and not 0 < sum(self.faults) < float("inf"):
+            raise ConfigError("Field 'faults' needs a share above 0.")
+        if len(self.chain_share) != 2 or not 0 <= self.chain_share[0] <= self.chain_share[1] <= 1:
+            raise ConfigError("Field 'chain_share' takes two shares in [0, 1], the smaller first.")
+        if not all(0 < factor <= 1 for factor in self.shrink):
+            raise ConfigError("Field 'shrink' takes factors above 0 and up to 1.")
         for level in self.levels:
             if not 0 <= level <= 1:
                 raise ConfigError(f"Field 'levels' takes numbers in [0, 1], not {level}.")
-        for name, side in (("crop_size", self.crop_size), *(("short_sides", s) for s in self.short_sides)):
-            if side != 0 and side < SMALLEST_SIDE:
-                raise ConfigError(f"Field '{name}' takes 0 or {SMALLEST_SIDE} and more, not {side}.")
+        least = math.ceil(SMALLEST_SIDE / min(self.shrink))
+        sides = (
+            ("crop_size", self.crop_size, SMALLEST_SIDE),
+            *(("short_sides", s, least) for s in self.short_sides),
+        )
+        for name, side, smallest in sides:
+            if side != 0 and side < smallest:
+                raise ConfigError(f"Field '{name}' takes 0 or {smallest} and more, not {side}.")
 
 
 @dataclass(frozen=True)
@@ -330,6 +353,21 @@ CAMERA_SYNTHESIS = Synthesis(
     short_sides=(0, 704, 512, 384), crops=2, crop_size=384,
 )  # fmt: skip
 
+CHAINS_SYNTHESIS = Synthesis(
+    # What happens to a picture between the scene and its reader, in this order: light, lens or hand,
+    # sensor, what the camera makes of it, the file. A version has one to five of them, mild ones more
+    # often than strong ones, and two of three photographs are made smaller before the file is written.
+    kinds=(
+        "under_exposure|over_exposure|low_contrast|high_contrast|haze|colour_cast",
+        "gaussian_blur|motion_blur|lens_blur",
+        "dark_noise|white_noise",
+        "denoise|sharpen|resample",
+        "jpeg|jpeg|jpeg2000",
+    ),
+    faults=(0.4, 0.25, 0.2, 0.1, 0.05), chain_share=(0.1, 1.0), shrink=(1.0, 0.75, 0.5),
+    versions=18, short_sides=(0, 704), crops=3, crop_size=384,
+)  # fmt: skip
+
 RELEASED_LOW_LEVEL = LowLevelTraining(
     grid=7, piece=32, temperature=0.5, alpha_exponent=1.0, learning_rate=1e-4, precision="float32"
 )
@@ -344,7 +382,10 @@ TAUGHT_LOW_LEVEL = LowLevelTraining(
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")
 
 # What `--preset` and `--run_type` choose from.
-SYNTHESIS_PRESETS = {"default": Synthesis(), "camera": CAMERA_SYNTHESIS, "authors": AUTHORS_SYNTHESIS}
+SYNTHESIS_PRESETS = {
+    "default": Synthesis(), "camera": CAMERA_SYNTHESIS, "chains": CHAINS_SYNTHESIS,
+    "authors": AUTHORS_SYNTHESIS,
+}  # fmt: skip
 TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     "ll_model_train": {
         "default": LowLevelTraining(),

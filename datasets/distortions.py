@@ -34,19 +34,31 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage, signal
 
-from configs import ConfigError
+from configs import ConfigError, Synthesis
 
 Distortion = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
-# In "a+b" each part takes this share of the level, drawn uniformly: two faults at their worst at once
-# would leave nothing of the picture.
-CHAIN_SHARE = (0.5, 1.0)
+# What comes of the file that a picture is kept in, and so after all else.
+FILES = frozenset(("jpeg", "jpeg2000"))
+
+# Strengths at level 0 and level 1 of what an even shrinking of the picture by a factor f weakens, and the
+# power of f by which it does: lengths and deviations of noise become f times what they were, and f^-2
+# times as many photo-electrons come to a pixel.
+_WEAKENED = {
+    "gaussian_blur": (0.5, 5.0, 1),
+    "motion_blur": (2.0, 30.0, 1),
+    "lens_blur": (0.8, 8.0, 1),
+    "white_noise": (0.01, 0.2, 1),
+    "dark_noise": (4000.0, 40.0, -2),
+    "resample": (1.25, 8.0, 1),
+}
 
 _FILTERS = (
     Image.Resampling.NEAREST,
@@ -59,7 +71,7 @@ _FILTERS = (
 def apply(kind: str, picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """`picture` (H, W, 3) distorted by `kind`, a name of `DISTORTIONS` or a chain "a+b" (a first).
 
-    In a chain each part's level is `level` times its own share, uniform in `CHAIN_SHARE`.
+    In a chain each part's level is `level` times its own share, as `part_levels` says.
     Raises `ConfigError` on an unknown kind and a level outside [0, 1].
     """
     for part, own in part_levels(kind, level, rng):
@@ -67,9 +79,12 @@ def apply(kind: str, picture: np.ndarray, level: float, rng: np.random.Generator
     return picture
 
 
-def part_levels(kind: str, level: float, rng: np.random.Generator) -> list[tuple[str, float]]:
-    """The (name, level) of each part of a kind at `level`, in order; of a chain's parts drawn from `rng`.
+def part_levels(
+    kind: str, level: float, rng: np.random.Generator, share: tuple[float, float] = Synthesis.chain_share
+) -> list[tuple[str, float]]:
+    """The (name, level) of each part of a kind at `level`, in order.
 
+    In a chain each part's level is `level` times its own share, uniform between the two of `share`.
     Raises `ConfigError` on an unknown kind and a level outside [0, 1].
     """
     parts = split_kind(kind)
@@ -77,8 +92,19 @@ def part_levels(kind: str, level: float, rng: np.random.Generator) -> list[tuple
         raise ConfigError(f"A level lies between 0 and 1, not at {level:g}.")
     if len(parts) == 1:
         return [(kind, level)]
-    shares = rng.uniform(*CHAIN_SHARE, size=len(parts)).tolist()
-    return [(part, level * share) for part, share in zip(parts, shares, strict=True)]
+    shares = rng.uniform(*share, size=len(parts)).tolist()
+    return [(part, level * own) for part, own in zip(parts, shares, strict=True)]
+
+
+def level_before_shrinking(kind: str, level: float, factor: float) -> float:
+    """The level at which a picture must be distorted so that `level` is left once it is made `factor` times
+    as large; above 1 where need be. Kinds that no shrinking weakens keep theirs. (The exposure of dark_noise
+    goes down with its noise, by a third of a stop for half the size.)
+    """
+    if kind not in _WEAKENED:
+        return level
+    weakest, strongest, power = _WEAKENED[kind]
+    return level - power * math.log(factor) / math.log(strongest / weakest)
 
 
 def split_kind(kind: str) -> list[str]:
@@ -94,13 +120,13 @@ def split_kind(kind: str) -> list[str]:
 
 def gaussian_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Soft focus: a Gaussian on the displayed values."""
-    sigma = _geometric(0.5, 5.0, level)
+    sigma = _strength("gaussian_blur", level)
     return np.clip(ndimage.gaussian_filter(picture, (sigma, sigma, 0), mode="reflect"), 0, 1)
 
 
 def motion_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """A camera that moves in a straight line while light falls in."""
-    length, angle = _geometric(2.0, 30.0, level), rng.uniform(0, np.pi)
+    length, angle = _strength("motion_blur", level), rng.uniform(0, np.pi)
     along = np.linspace(-length / 2, length / 2, 8 * int(np.ceil(length)) + 1)
     y, x = along * np.sin(angle), along * np.cos(angle)
     half = int(np.ceil(length / 2)) + 1
@@ -113,7 +139,7 @@ def motion_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> 
 
 def lens_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Out of focus: each point of light becomes an even disc with an anti-aliased rim."""
-    radius = _geometric(0.8, 8.0, level)
+    radius = _strength("lens_blur", level)
     offsets = np.arange(-int(radius + 1), int(radius + 1) + 1)
     disc = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets), 0, 1)
     return _blur_light(picture, disc)
@@ -122,7 +148,7 @@ def lens_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np
 def white_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise, independent in pixels and channels."""
     noise = rng.standard_normal(picture.shape, dtype=picture.dtype)
-    return np.clip(picture + picture.dtype.type(_geometric(0.01, 0.2, level)) * noise, 0, 1)
+    return np.clip(picture + picture.dtype.type(_strength("white_noise", level)) * noise, 0, 1)
 
 
 def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
@@ -132,7 +158,7 @@ def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> n
     strongest in dark areas once the display's curve is applied, and a pixel wide or more, because
     every sensor pixel sees one colour only and the others are interpolated.
     """
-    electrons, stops = _geometric(4000.0, 40.0, level), 0.2 + level
+    electrons, stops = _strength("dark_noise", level), 0.2 + level
     light = _to_linear(picture)
     counted = rng.poisson(light * electrons) + 3.0 * rng.standard_normal(picture.shape, dtype=np.float32)
     noise = (counted / electrons - light).astype(picture.dtype)
@@ -155,7 +181,7 @@ def jpeg2000(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.
 
 def resample(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Made smaller and enlarged again, each with a filter of its own."""
-    factor = _geometric(1.25, 8.0, level)
+    factor = _strength("resample", level)
     down, up = (_FILTERS[i] for i in rng.integers(len(_FILTERS), size=2))
     height, width = picture.shape[:2]
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
@@ -221,6 +247,11 @@ DISTORTIONS: dict[str, Distortion] = {
         low_contrast, high_contrast, over_exposure, under_exposure, haze, colour_cast, denoise, sharpen,
     )
 }  # fmt: skip
+
+
+def _strength(kind: str, level: float) -> float:
+    """Of a kind of `_WEAKENED`."""
+    return _geometric(*_WEAKENED[kind][:2], level)
 
 
 def _geometric(weakest: float, strongest: float, level: float) -> float:

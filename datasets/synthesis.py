@@ -16,7 +16,9 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -35,7 +37,7 @@ from tqdm import tqdm
 from atomic_files import atomic_path
 from configs import SMALLEST_SIDE, ConfigError, Synthesis
 from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
-from datasets.distortions import DISTORTIONS, part_levels, split_kind
+from datasets.distortions import DISTORTIONS, FILES, level_before_shrinking, part_levels, split_kind
 
 RECORD = "synthesis.json"
 
@@ -53,11 +55,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Folder:
-    """One folder to make: a photograph shrunk to a short side in pixels, and one crop of it."""
+    """One folder to make: a photograph shrunk to a short side in pixels, and one crop of it.
+
+    Its versions are made `shrink` times as large once they are distorted.
+    """
 
     path: Path
     short_side: int
     crop: int
+    shrink: float
 
 
 def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers: int) -> Summary:
@@ -68,7 +74,8 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
     a folder in `photos` without pictures, and `OSError` where `output` cannot be written.
     """
     for kind in config.kinds:
-        split_kind(kind)
+        for alternative in kind.split("|"):
+            split_kind(alternative)
     if workers < 1:
         raise ConfigError(f"The number of workers is 1 or more, not {workers}.")
     paths = sorted({path.resolve(): path for folder in photos for path in list_images(folder)}.values())
@@ -86,30 +93,58 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
 def deal(config: Synthesis, rng: np.random.Generator) -> list[tuple[str, float]]:
     """The (kind, level) of a folder's versions.
 
-    With `config.levels` every kind at every level. Otherwise `config.versions` of them: kinds from shuffled
-    decks, so that none comes twice before all came once, and one level from each equal part of [0, 1].
+    With `config.levels` every kind at every level. Otherwise `config.versions` of them: one level from each
+    equal part of [0, 1], and kinds from shuffled decks, so that none comes twice before all came once; with
+    `config.faults` chains that are drawn for each version.
     """
     if config.levels:
-        return [(kind, level) for kind in config.kinds for level in config.levels]
+        return [(_one_of(kind, rng), level) for kind in config.kinds for level in config.levels]
     count, kinds = config.versions, list(config.kinds)
-    decks = [kinds[i] for _ in range(-(-count // len(kinds))) for i in rng.permutation(len(kinds))]
+    if config.faults:
+        dealt = [_chain(config, rng) for _ in range(count)]
+    else:
+        decks = [kinds[i] for _ in range(-(-count // len(kinds))) for i in rng.permutation(len(kinds))]
+        dealt = [_one_of(kind, rng) for kind in decks[:count]]
     levels = (rng.permutation(count) + rng.random(count)) / count
-    return list(zip(decks, levels.tolist(), strict=False))
+    return list(zip(dealt, levels.tolist(), strict=True))
+
+
+def _chain(config: Synthesis, rng: np.random.Generator) -> str:
+    """A chain of as many of `config.kinds` as `config.faults` makes likely, in their order."""
+    shares = np.array(config.faults) / sum(config.faults)
+    number = 1 + int(rng.choice(len(shares), p=shares))
+    chosen = sorted(rng.choice(len(config.kinds), number, replace=False).tolist())
+    return "+".join(_one_of(config.kinds[place], rng) for place in chosen)
+
+
+def _one_of(kind: str, rng: np.random.Generator) -> str:
+    """One of the alternatives of "a|b"; a kind without them as it is, and nothing drawn."""
+    alternatives = kind.split("|")
+    return alternatives[int(rng.integers(len(alternatives)))] if len(alternatives) > 1 else kind
 
 
 def versions(
-    reference: np.ndarray, config: Synthesis, rng: np.random.Generator
+    reference: np.ndarray, config: Synthesis, rng: np.random.Generator, shrink: float = 1.0
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Names without suffix and pictures, (H, W, 3) uint8, of a folder; `reference` comes first, as it is."""
-    yield f"{0:02d}_REF", reference
-    picture = reference.astype(np.float32) / np.float32(255)
+    """Names without suffix and pictures, (H, W, 3) uint8, of a folder; the reference comes first.
+
+    They are `shrink` times as large as `reference`. Distortions up to the first that is a file's are made
+    before, as strong as leaves the level that the name tells; the others after.
+    """
+    short_side = round(min(reference.shape[:2]) * shrink)
+    yield f"{0:02d}_REF", _shrink(reference, short_side)
+    picture = _to_unit(reference)
     dealt = deal(config, rng)
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
-        distorted, parts = picture, part_levels(kind, level, own)
-        for part, strength in parts:
+        distorted, parts = picture, part_levels(kind, level, own, config.chain_share)
+        before = list(itertools.takewhile(lambda part: part[0] not in FILES, parts))
+        for part, strength in before:
+            distorted = DISTORTIONS[part](distorted, level_before_shrinking(part, strength, shrink), own)
+        distorted = _to_unit(_shrink(_rounded(distorted), short_side))
+        for part, strength in parts[len(before) :]:
             distorted = DISTORTIONS[part](distorted, strength, own)
         name = "+".join(f"{part}_{strength:.2f}" for part, strength in parts)
-        yield f"{number:02d}_{name}", np.rint(distorted * 255).astype(np.uint8)
+        yield f"{number:02d}_{name}", _rounded(distorted)
 
 
 def levels_of(stem: str) -> dict[str, float]:
@@ -214,9 +249,10 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
     summary = Summary()
     try:
         size = read_size(path)
-        if min(size) < SMALLEST_SIDE:
+        least = math.ceil(SMALLEST_SIDE / min(config.shrink))
+        if min(size) < least:
             raise ImageReadError(
-                f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {SMALLEST_SIDE} on both sides."
+                f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {least} on both sides."
             )
         folders = _plan(prefix, size, config)
         missing = [folder for folder in folders if not folder.path.exists()]
@@ -234,13 +270,19 @@ def _plan(prefix: Path, size: tuple[int, int], config: Synthesis) -> list[_Folde
     """The folders of a photograph of `size` (H, W)."""
     own, folders = min(size), []
     for short in dict.fromkeys(min(side or own, own) for side in config.short_sides):
-        # Where nothing can be cut off, further crops would be the same picture.
-        whole = config.crop_size == 0 or max(_shrunk(size, short)) <= config.crop_size
-        folders += [
-            _Folder(prefix.with_name(f"{prefix.name}_s{short}_c{crop}"), short, crop)
-            for crop in range(1 if whole else config.crops)
-        ]
+        for crop in range(config.crops):
+            shrink = config.shrink[crop % len(config.shrink)]
+            whole = config.crop_size == 0 or max(_shrunk(size, short)) <= _crop_side(config, shrink)
+            # Where nothing can be cut off, further crops would be the same picture.
+            if not whole or crop < len(config.shrink):
+                path = prefix.with_name(f"{prefix.name}_s{short}_c{crop}")
+                folders.append(_Folder(path, short, crop, shrink))
     return folders
+
+
+def _crop_side(config: Synthesis, shrink: float) -> int:
+    """Side of a crop that is `config.crop_size` once it is shrunk; 0 for the whole picture."""
+    return round(config.crop_size / shrink)
 
 
 def _shrunk(size: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -257,12 +299,12 @@ def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis
     """Makes one folder from `photograph` (H, W, 3) uint8, whose file is called `name`, and counts it."""
     text = f"{config.seed}\n{name}\n{folder.short_side}\n{folder.crop}"
     rng = np.random.default_rng(list(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()))
-    reference = _crop(_shrink(photograph, folder.short_side), config.crop_size, rng)
+    reference = _crop(_shrink(photograph, folder.short_side), _crop_side(config, folder.shrink), rng)
     part = folder.path.with_name(f".{folder.path.name}.part")
     written, pictures = 0, 0
     try:
         part.mkdir()
-        for stem, pixels in versions(reference, config, rng):
+        for stem, pixels in versions(reference, config, rng, folder.shrink):
             if _stop is not None and _stop.is_set():
                 raise KeyboardInterrupt
             file = part / f"{stem}.{config.file_format}"
@@ -275,6 +317,16 @@ def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis
     summary.folders += 1
     summary.versions += pictures
     summary.bytes += written
+
+
+def _to_unit(pixels: np.ndarray) -> np.ndarray:
+    """uint8 -> float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
+def _rounded(picture: np.ndarray) -> np.ndarray:
+    """[0, 1] -> uint8."""
+    return np.rint(picture * 255).astype(np.uint8)
 
 
 def _shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from configs import SYNTHESIS_PRESETS, ConfigError
-from datasets.distortions import CHAIN_SHARE, DISTORTIONS, apply, split_kind
+from configs import SYNTHESIS_PRESETS, ConfigError, Synthesis
+from datasets.distortions import DISTORTIONS, apply, level_before_shrinking, split_kind
 
 KINDS = list(dict.fromkeys((*DISTORTIONS, *SYNTHESIS_PRESETS["default"].kinds)))
 
@@ -187,17 +187,43 @@ def test_contrast_turns_about_the_mean():
 def test_chain_applies_both_in_order_at_shares_of_the_level():
     picture, level = scene(), 0.8
     rng = np.random.default_rng(5)
-    shares = np.random.default_rng(5).uniform(*CHAIN_SHARE, size=2)
+    shares = np.random.default_rng(5).uniform(*Synthesis.chain_share, size=2)
     chained = apply("low_contrast+over_exposure", picture, level, rng)
     first = DISTORTIONS["low_contrast"](picture, level * shares[0], rng)
     np.testing.assert_array_equal(chained, DISTORTIONS["over_exposure"](first, level * shares[1], rng))
     assert ((shares >= 0.5) & (shares <= 1)).all()
 
 
+@pytest.mark.parametrize("kind", ["gaussian_blur", "lens_blur", "motion_blur", "white_noise"])
+def test_distorting_harder_before_shrinking_leaves_the_level(kind):
+    """Error of a shrunk picture that was distorted at twice the size, against distorted at the end size."""
+    big = ndimage.gaussian_filter(np.random.default_rng(0).random((192, 192, 3)), (6, 6, 0))
+    big = ((big - big.mean()) / big.std() * 0.12 + 0.5).clip(0, 1).astype(np.float32)
+
+    def halved(picture):
+        return picture.reshape(96, 2, 96, 2, 3).mean((1, 3))
+
+    level, rng = 0.5, np.random.default_rng(1)
+    small = halved(big)
+    wanted = np.abs(DISTORTIONS[kind](small, level, rng) - small)[16:-16, 16:-16].mean()
+    rng = np.random.default_rng(1)
+    before = level_before_shrinking(kind, level, 0.5)
+    got = np.abs(halved(DISTORTIONS[kind](big, before, rng)) - small)[16:-16, 16:-16].mean()
+    assert before > level and got == pytest.approx(wanted, rel=0.3)
+
+
+def test_the_level_before_shrinking():
+    assert level_before_shrinking("gaussian_blur", 0.5, 0.1) == pytest.approx(1.5)  # .5 px to 5 px: ten times
+    assert level_before_shrinking("dark_noise", 0.5, 0.1) == pytest.approx(1.5)  # 4000 to 40: a hundredth
+    assert level_before_shrinking("haze", 0.5, 0.1) == level_before_shrinking("jpeg", 0.5, 0.1) == 0.5
+    assert level_before_shrinking("lens_blur", 0.3, 1.0) == 0.3
+
+
 def test_every_kind_of_the_presets_exists_and_wrong_ones_name_the_nearest():
     for preset in SYNTHESIS_PRESETS.values():
-        for kind in preset.kinds:
-            split_kind(kind)
+        for kinds in preset.kinds:
+            for kind in kinds.split("|"):
+                split_kind(kind)
     assert set(DISTORTIONS) == {kind for kind in KINDS if "+" not in kind}
     for kind in ("gausian_blur", "jpeg+gausian_blur"):
         with pytest.raises(ConfigError, match="'gausian_blur': did you mean 'gaussian_blur'"):

@@ -20,7 +20,7 @@ from PIL import Image
 from configs import AUTHORS_SYNTHESIS, SYNTHESIS_PRESETS, ConfigError, Synthesis
 from datasets import synthesis
 from datasets.decoder import ImageReadError, decode_pixels
-from datasets.distortions import split_kind
+from datasets.distortions import DISTORTIONS, split_kind
 from datasets.synthesis import deal, levels_of, synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +124,67 @@ def test_given_levels_make_every_kind_at_every_level():
     assert len(dealt) == 8 and set(dealt) == {(k, lv) for k in AUTHORS_SYNTHESIS.kinds for lv in (0.4, 0.8)}
 
 
+def test_chains_are_drawn_with_the_shares_asked_for_and_in_the_order_of_kinds():
+    kinds = ("haze|low_contrast", "lens_blur", "white_noise|dark_noise|white_noise", "jpeg")
+    config = Synthesis(kinds=kinds, faults=(3.0, 0.0, 1.0), versions=2000)
+    dealt = deal(config, np.random.default_rng(0))
+    chains = [kind.split("+") for kind, _ in dealt]
+    assert {len(chain) for chain in chains} == {1, 3}
+    assert np.mean([len(chain) == 3 for chain in chains]) == pytest.approx(0.25, abs=0.03)
+    stage = {part: place for place, kind in enumerate(kinds) for part in kind.split("|")}
+    places = [[stage[part] for part in chain] for chain in chains]
+    assert all(own == sorted(set(own)) for own in places)
+    counts = {part: sum(part in chain for chain in chains) for part in stage}
+    assert counts["haze"] / counts["low_contrast"] == pytest.approx(1, abs=0.2)
+    assert counts["white_noise"] / counts["dark_noise"] == pytest.approx(2, rel=0.25)
+    assert sorted(int(level * 2000) for _, level in dealt) == list(range(2000))
+
+
+def test_parts_of_a_chain_take_the_share_of_the_level_that_is_set(tmp_path):
+    photograph(tmp_path / "photos" / "a.png")
+    config = dataclasses.replace(SMALL, kinds=("lens_blur+jpeg",), levels=(0.8,), chain_share=(0.25, 0.25))
+    synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
+    (version,) = (tmp_path / "out" / "a_s80_c0").glob("01_*")
+    assert version.name == "01_lens_blur_0.20+jpeg_0.20.bmp"
+
+
+def test_versions_shrink_after_what_the_camera_and_before_what_the_file_does(tmp_path):
+    """Crop c takes factor c, each a crop so much larger; a whole picture comes once with each factor."""
+    photos = tmp_path / "photos"
+    photograph(photos / "big.png", 256, 300)
+    photograph(photos / "small.png", 128, 144)
+    kinds = ("white_noise", "jpeg", "white_noise+jpeg")
+    config = Synthesis(
+        kinds, levels=(0.6,), chain_share=(1.0, 1.0), crops=4, crop_size=100, shrink=(1.0, 0.5)
+    )
+    synthesize([photos], tmp_path / "out", config, 1)
+    assert folders(tmp_path / "out") == [
+        *(f"big_s256_c{crop}" for crop in range(4)), *(f"small_s128_c{crop}" for crop in range(3)),
+    ]  # fmt: skip
+    noise = {}
+    for name in ("big_s256_c0", "big_s256_c1"):
+        reference, noisy, coded, both = (
+            decode_pixels(path) / 255 for path in sorted((tmp_path / "out" / name).iterdir())
+        )
+        assert reference.shape == (100, 100, 3)
+        inner = (reference > 0.2) & (reference < 0.8)
+        noise[name] = (noisy - reference)[inner].std()
+        # The file is made of the finished picture.
+        np.testing.assert_allclose(coded, DISTORTIONS["jpeg"](reference, 0.6, np.random.default_rng(0)))
+        assert (both != noisy).any()
+    assert noise["big_s256_c1"] == pytest.approx(noise["big_s256_c0"], rel=0.2)
+    small = decode_pixels(tmp_path / "out" / "small_s128_c1" / "00_REF.bmp")
+    whole = Image.open(photos / "small.png").resize((72, 64), Image.Resampling.LANCZOS)
+    assert (small == np.asarray(whole)).all()
+
+
+def test_a_photograph_must_be_large_enough_once_it_is_shrunk(tmp_path):
+    photograph(tmp_path / "photos" / "a.png", 80, 200)
+    config = dataclasses.replace(SMALL, shrink=(1.0, 0.5))
+    summary = synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
+    assert "a.png: is 200 x 80 pixels; a photograph needs 128 on both sides." in summary.failures[0]
+
+
 def test_sizes_and_crops(tmp_path):
     """Sizes above a photograph's own count once, as its own; where nothing is cut off there is one crop."""
     photograph(tmp_path / "photos" / "big.png", 160, 240)
@@ -220,13 +281,21 @@ def test_other_settings_in_the_same_folder_are_an_error_that_names_the_field(tmp
 
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("kinds", ("jpg",), "no distortion 'jpg': did you mean 'jpeg'"),
-    ("kinds", (), "'kinds' and 'short_sides' need at least one"),
+    ("kinds", (), "'kinds', 'short_sides' and 'shrink' need at least one"),
     ("levels", (0.5, 1.5), "'levels' takes numbers in"),
     ("versions", 0, "'versions' must be at least 1, not 0"),
     ("short_sides", (0, 32), "'short_sides' takes 0 or 64"),
-    ("short_sides", (), "'short_sides' need at least one"),
+    ("short_sides", (), "'short_sides' and 'shrink' need at least one"),
     ("crops", 0, "'crops' must be at least 1"),
     ("crop_size", 63, "'crop_size' takes 0 or 64"),
+    ("faults", (0.5, 0.5, -0.1), "'faults' takes shares of 0 and more"),
+    ("faults", (0.1,) * 17, "not more of them than 'kinds' has"),
+    ("faults", (0.0, 0.0), "'faults' needs a share above 0"),
+    ("chain_share", (0.5, 0.2), "'chain_share' takes two shares"),
+    ("chain_share", (0.5,), "'chain_share' takes two shares"),
+    ("shrink", (), "'shrink' need at least one"),
+    ("shrink", (1.0, 1.5), "'shrink' takes factors above 0 and up to 1"),
+    ("shrink", (0.0,), "'shrink' takes factors above 0 and up to 1"),
     ("seed", -1, "'seed' must be at least 0"),
 ])  # fmt: skip
 def test_configurations_that_make_no_set(tmp_path, field, value, message):
@@ -237,7 +306,7 @@ def test_configurations_that_make_no_set(tmp_path, field, value, message):
 
 def test_presets_are_good_and_workers_are_checked(tmp_path):
     for preset in SYNTHESIS_PRESETS.values():
-        assert all(split_kind(kind) for kind in preset.kinds)
+        assert all(split_kind(kind) for kinds in preset.kinds for kind in kinds.split("|"))
     with pytest.raises(ConfigError, match="workers is 1 or more, not 0"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 0)
     with pytest.raises(ImageReadError, match="holds no picture"):
