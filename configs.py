@@ -7,7 +7,7 @@ for by name. `config_fields.override` changes fields from `field=value` strings 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 # Written into weights and tables of scores.
@@ -160,8 +160,9 @@ class LowLevelTraining(Training):
     # its distance from the reference by FSIM and the level of each kind of distortion
     # (datasets/taught_targets.py); it wants a set made by synthesize_distortions.py.
     objective: Literal["contrast", "targets"] = "contrast"
-    # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines").
-    start: Literal["random", "cosines"] = "random"
+    # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines"), or
+    # all from a file of weights, which the training then goes on from.
+    start: str = "random"
     # Softmax temperature. Authors: 0.5; .2 parts versions that differ little.
     temperature: float = 0.2
     # Exponent on alpha = 2 - 2 / (1 + FSIM^2). Authors: 1; FSIM of real distortions lies between
@@ -379,6 +380,12 @@ TAUGHT_LOW_LEVEL = LowLevelTraining(
     warmup_steps=30, averaging=0.99, epochs=120, cycles=2, early_epochs=48, export_epochs=12,
 )  # fmt: skip
 
+# What follows it, from the weights that it leaves: the same on chains as they come to real pictures.
+TAUGHT_ON_CHAINS = replace(
+    TAUGHT_LOW_LEVEL, data=("data/chains",), start="Results/LLM/Run0001/Train/final.safetensors",
+    learning_rate=5e-4, epochs=36, cycles=1, early_epochs=27,
+)  # fmt: skip
+
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")
 
 # What `--preset` and `--run_type` choose from.
@@ -390,6 +397,7 @@ TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     "ll_model_train": {
         "default": LowLevelTraining(),
         "taught": TAUGHT_LOW_LEVEL,
+        "taught_on_chains": TAUGHT_ON_CHAINS,
         "released": RELEASED_LOW_LEVEL,
     },
     "hl_model_train": {"default": HighLevelTraining(), "released": RELEASED_HIGH_LEVEL},

@@ -20,6 +20,7 @@ from losses.quality_aware import quality_aware_loss
 from losses.taught_targets import taught_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
+from models.low_level_weights import load_low_level
 from models.weight_files import save_tensors
 from training.averaging import averaged
 from training.batches import read_batches
@@ -51,6 +52,12 @@ def low_level_task(config: LowLevelTraining) -> Task:
     model = LowLevelEncoder()
     if config.start == "cosines":
         start_from_cosines(model)
+    elif config.start != "random":
+        if not Path(config.start).is_file():
+            raise ConfigError(
+                f"Field 'start' takes random, cosines or a file of weights; there is no {config.start}."
+            )
+        model.load_state_dict(load_low_level(config.start).model.state_dict())
     model = place_model(model, device, torch.channels_last)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay

@@ -1,20 +1,22 @@
 """Two steps of training, and the schedule, against the authors' (float64 1e-8; float32 as noted)."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic_weights
 import torch
 
-from configs import RELEASED_LOW_LEVEL, LowLevelTraining
-from datasets.version_folders import SetError
-from datasets.version_pairs import Batch
+from configs import RELEASED_LOW_LEVEL, ConfigError, LowLevelTraining
+from datasets.version_folders import SetError, VersionFolder
+from datasets.version_pairs import Batch, VersionPairs
 from losses.quality_aware import quality_aware_loss
 from losses.taught_targets import taught_loss
 from models.low_level import LowLevelEncoder
 from models.low_level_weights import from_authors, to_authors
-from training.low_level import learning_rates, low_level_loss, read_sets
+from models.weight_files import save_tensors
+from training.low_level import learning_rates, low_level_loss, low_level_task, read_sets
 
 
 def two_steps(numbers, dtype):
@@ -153,3 +155,23 @@ def test_the_names_of_all_sets_are_read_before_fsim(tmp_path, monkeypatch):
     config = LowLevelTraining(data=(f"{tmp_path}/good", f"{tmp_path}/bad"), objective="targets")
     with pytest.raises(SetError, match=r"bad/a/blurred\.bmp: its name does not tell"):
         read_sets(config, torch.device("cpu"))
+
+
+def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
+    photographs = VersionPairs(
+        [VersionFolder(Path("a"), (Path("a/0.png"), Path("a/1.png")))], [np.eye(2)], LowLevelTraining()
+    )
+    monkeypatch.setattr("training.low_level.read_sets", lambda *_: photographs)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(5)
+    wanted = LowLevelEncoder()
+    save_tensors(wanted, Path("first.safetensors"), {}, torch.float16)
+    config = LowLevelTraining(start="first.safetensors", averaging=0.9, device="cpu")
+    task = low_level_task(config)
+    for key, value in wanted.state_dict().items():
+        expected = value.half().float() if value.is_floating_point() else value
+        assert torch.equal(task.model.state_dict()[key], expected)
+        assert torch.equal(task.average.module.state_dict()[key], expected)
+    assert task.model.training
+    with pytest.raises(ConfigError, match=r"'start' takes random, cosines or a file of weights; there is no"):
+        low_level_task(dataclasses.replace(config, start="cosine"))
