@@ -50,9 +50,9 @@ class Synthesis:
     # Distorted versions a photograph, the reference not counted. With `levels` given it is
     # ignored: every kind at every level.
     versions: int = 18
-    # Shares of the versions with 1, 2, ... of `kinds` one after another, in the order of `kinds`. Empty:
-    # one of `kinds` a version.
-    faults: tuple[float, ...] = ()
+    # Shares of the versions with 1, 2, ... of `kinds` one after another, in the order of `kinds`, drawn
+    # anew for each version. Empty: one of `kinds` a version.
+    chain_lengths: tuple[float, ...] = ()
     # In a chain each part takes this share of the version's level, drawn uniformly between the two: two
     # faults at their worst at once would leave nothing of the picture.
     chain_share: tuple[float, float] = (0.5, 1.0)
@@ -63,7 +63,7 @@ class Synthesis:
     # a size; 0 keeps its own. A shrunk photograph is sharper than any camera's full resolution.
     # Photographs are never enlarged: sizes above their own count as their own, once.
     short_sides: tuple[int, ...] = (0,)
-    # Crops a photograph and size, and their side in pixels. 0 takes the whole picture.
+    # Crops a photograph and size, and their side in pixels once they are shrunk. 0 takes the whole picture.
     crops: int = 1
     crop_size: int = 512
     # Everything random (kinds, levels, crops, noise) follows from this and the photograph's name.
@@ -77,25 +77,47 @@ class Synthesis:
         _at_least(self, 0, "seed")
         if not self.kinds or not self.short_sides or not self.shrink:
             raise ConfigError("Fields 'kinds', 'short_sides' and 'shrink' need at least one value each.")
-        if len(self.faults) > len(self.kinds) or any(share < 0 for share in self.faults):
-            raise ConfigError("Field 'faults' takes shares of 0 and more, not more of them than 'kinds' has.")
-        if self.faults and not 0 < sum(self.faults) < float("inf"):
-            raise ConfigError("Field 'faults' needs a share above 0.")
+        self._check_chains()
         if len(self.chain_share) != 2 or not 0 <= self.chain_share[0] <= self.chain_share[1] <= 1:
             raise ConfigError("Field 'chain_share' takes two shares in [0, 1], the smaller first.")
-        if not all(0 < factor <= 1 for factor in self.shrink):
-            raise ConfigError("Field 'shrink' takes factors above 0 and up to 1.")
+        if not all(1 / SMALLEST_SIDE <= factor <= 1 for factor in self.shrink):
+            raise ConfigError(f"Field 'shrink' takes factors from 1/{SMALLEST_SIDE} to 1.")
+        if len(self.shrink) > self.crops:
+            raise ConfigError(
+                f"Field 'shrink' has {len(self.shrink)} factors, one a crop; field 'crops' is {self.crops}."
+            )
         for level in self.levels:
             if not 0 <= level <= 1:
                 raise ConfigError(f"Field 'levels' takes numbers in [0, 1], not {level}.")
-        least = math.ceil(SMALLEST_SIDE / min(self.shrink))
-        sides = (
-            ("crop_size", self.crop_size, SMALLEST_SIDE),
-            *(("short_sides", s, least) for s in self.short_sides),
-        )
-        for name, side, smallest in sides:
-            if side != 0 and side < smallest:
-                raise ConfigError(f"Field '{name}' takes 0 or {smallest} and more, not {side}.")
+        if 0 < self.crop_size < SMALLEST_SIDE:
+            raise ConfigError(f"Field 'crop_size' takes 0 or {SMALLEST_SIDE} and more, not {self.crop_size}.")
+        for side in self.short_sides:
+            if side != 0 and side < self.smallest_side:
+                raise ConfigError(
+                    f"Field 'short_sides' takes 0 or {self.smallest_side} and more, not {side}."
+                )
+
+    @property
+    def smallest_side(self) -> int:
+        """Short side in pixels of a photograph whose versions have `SMALLEST_SIDE` once they are shrunk."""
+        return math.ceil(SMALLEST_SIDE / min(self.shrink))
+
+    def _check_chains(self) -> None:
+        if not self.chain_lengths:
+            return
+        if self.levels:
+            raise ConfigError("Fields 'levels' and 'chain_lengths' exclude each other.")
+        if len(self.chain_lengths) > len(self.kinds) or min(self.chain_lengths) < 0:
+            raise ConfigError(
+                "Field 'chain_lengths' takes shares of 0 and more, not more of them than 'kinds' has."
+            )
+        if not 0 < sum(self.chain_lengths) < float("inf"):
+            raise ConfigError("Field 'chain_lengths' needs a share above 0.")
+        names = [name for kind in self.kinds for name in set(kind.split("|"))]
+        if len(set(names)) < len(names) or any("+" in name for name in names):
+            raise ConfigError(
+                "With 'chain_lengths' each distortion stands in one entry of 'kinds', without '+'."
+            )
 
 
 @dataclass(frozen=True)
@@ -161,7 +183,7 @@ class LowLevelTraining(Training):
     # (datasets/taught_targets.py); it wants a set made by synthesize_distortions.py.
     objective: Literal["contrast", "targets"] = "contrast"
     # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines"), or
-    # all from a file of weights, which the training then goes on from.
+    # all from a file of weights, which must stay where it is while the run lasts.
     start: str = "random"
     # Softmax temperature. Authors: 0.5; .2 parts versions that differ little.
     temperature: float = 0.2
@@ -356,8 +378,8 @@ CAMERA_SYNTHESIS = Synthesis(
 
 CHAINS_SYNTHESIS = Synthesis(
     # What happens to a picture between the scene and its reader, in this order: light, lens or hand,
-    # sensor, what the camera makes of it, the file. A version has one to five of them, mild ones more
-    # often than strong ones, and two of three photographs are made smaller before the file is written.
+    # sensor, what the camera makes of it, the file. A version has one to five of them, the milder the
+    # more, and two of three crops are made smaller before the file is written.
     kinds=(
         "under_exposure|over_exposure|low_contrast|high_contrast|haze|colour_cast",
         "gaussian_blur|motion_blur|lens_blur",
@@ -365,7 +387,7 @@ CHAINS_SYNTHESIS = Synthesis(
         "denoise|sharpen|resample",
         "jpeg|jpeg|jpeg2000",
     ),
-    faults=(0.4, 0.25, 0.2, 0.1, 0.05), chain_share=(0.1, 1.0), shrink=(1.0, 0.75, 0.5),
+    chain_lengths=(0.4, 0.25, 0.2, 0.1, 0.05), chain_share=(0.1, 1.0), shrink=(1.0, 0.75, 0.5),
     versions=18, short_sides=(0, 704), crops=3, crop_size=384,
 )  # fmt: skip
 
@@ -380,9 +402,10 @@ TAUGHT_LOW_LEVEL = LowLevelTraining(
     warmup_steps=30, averaging=0.99, epochs=120, cycles=2, early_epochs=48, export_epochs=12,
 )  # fmt: skip
 
-# What follows it, from the weights that it leaves: the same on chains as they come to real pictures.
+# What follows it, from the weights that it leaves, which start=FILE must name: the same on chains as they
+# come to real pictures.
 TAUGHT_ON_CHAINS = replace(
-    TAUGHT_LOW_LEVEL, data=("data/chains",), start="Results/LLM/Run0001/Train/final.safetensors",
+    TAUGHT_LOW_LEVEL, data=("data/chains",), start="",
     learning_rate=5e-4, epochs=36, cycles=1, early_epochs=27,
 )  # fmt: skip
 

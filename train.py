@@ -25,7 +25,7 @@ def main() -> int:
     add(
         "--preset",
         default="default",
-        help="default, released (the authors' settings) or taught (low level: the shipped weights)",
+        help="default, released (the authors' settings), or of the low level taught and taught_on_chains",
     )
     add("--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE", dest="changes",
         help="fields of the configuration; configs.py lists them with their reasons")  # fmt: skip

@@ -5,6 +5,9 @@
                                               01_jpeg_0.43.bmp      number, kind, level
                                               02_lens_blur_0.31+jpeg_0.22.bmp   of each part
 
+With a factor of `shrink` below 1 the pictures are so much smaller than the photograph's size in the folder's
+name, and levels are those that are left. The crop's number tells which factor.
+
 A folder's bytes follow from the configuration, the photograph's file name and pixels, the size and the crop,
 so the number of processes and the order and company of photographs do not matter. A folder appears only when
 it is complete: an interrupted run goes on where it stopped.
@@ -18,7 +21,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import math
 import multiprocessing
 import os
 import shutil
@@ -35,9 +37,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from atomic_files import atomic_path
-from configs import SMALLEST_SIDE, ConfigError, Synthesis
+from configs import ConfigError, Synthesis
 from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
-from datasets.distortions import DISTORTIONS, FILES, level_before_shrinking, part_levels, split_kind
+from datasets.distortions import (
+    DISTORTIONS,
+    FILE_KINDS,
+    level_before_shrinking,
+    part_levels,
+    quantised,
+    split_kind,
+)
 
 RECORD = "synthesis.json"
 
@@ -93,14 +102,15 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
 def deal(config: Synthesis, rng: np.random.Generator) -> list[tuple[str, float]]:
     """The (kind, level) of a folder's versions.
 
-    With `config.levels` every kind at every level. Otherwise `config.versions` of them: one level from each
-    equal part of [0, 1], and kinds from shuffled decks, so that none comes twice before all came once; with
-    `config.faults` chains that are drawn for each version.
+    With `config.levels` every entry of `config.kinds` at every level, of alternatives one each time.
+    Otherwise `config.versions` of them: one level from each equal part of [0, 1], and kinds from shuffled
+    decks, so that none comes twice before all came once; with `config.chain_lengths` a chain that is drawn
+    for each version.
     """
     if config.levels:
         return [(_one_of(kind, rng), level) for kind in config.kinds for level in config.levels]
     count, kinds = config.versions, list(config.kinds)
-    if config.faults:
+    if config.chain_lengths:
         dealt = [_chain(config, rng) for _ in range(count)]
     else:
         decks = [kinds[i] for _ in range(-(-count // len(kinds))) for i in rng.permutation(len(kinds))]
@@ -110,8 +120,8 @@ def deal(config: Synthesis, rng: np.random.Generator) -> list[tuple[str, float]]
 
 
 def _chain(config: Synthesis, rng: np.random.Generator) -> str:
-    """A chain of as many of `config.kinds` as `config.faults` makes likely, in their order."""
-    shares = np.array(config.faults) / sum(config.faults)
+    """A chain of `config.kinds`, in their order, with a length that `config.chain_lengths` makes likely."""
+    shares = np.array(config.chain_lengths) / sum(config.chain_lengths)
     number = 1 + int(rng.choice(len(shares), p=shares))
     chosen = sorted(rng.choice(len(config.kinds), number, replace=False).tolist())
     return "+".join(_one_of(config.kinds[place], rng) for place in chosen)
@@ -137,14 +147,14 @@ def versions(
     dealt = deal(config, rng)
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
         distorted, parts = picture, part_levels(kind, level, own, config.chain_share)
-        before = list(itertools.takewhile(lambda part: part[0] not in FILES, parts))
+        before = list(itertools.takewhile(lambda part: part[0] not in FILE_KINDS, parts))
         for part, strength in before:
             distorted = DISTORTIONS[part](distorted, level_before_shrinking(part, strength, shrink), own)
-        distorted = _to_unit(_shrink(_rounded(distorted), short_side))
+        distorted = _to_unit(_shrink(quantised(distorted), short_side))
         for part, strength in parts[len(before) :]:
             distorted = DISTORTIONS[part](distorted, strength, own)
         name = "+".join(f"{part}_{strength:.2f}" for part, strength in parts)
-        yield f"{number:02d}_{name}", _rounded(distorted)
+        yield f"{number:02d}_{name}", quantised(distorted)
 
 
 def levels_of(stem: str) -> dict[str, float]:
@@ -171,11 +181,12 @@ def _settle(output: Path, config: Synthesis) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for leftover in output.glob(".*.part"):
         shutil.rmtree(leftover)
-    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
+    wanted, defaults = (json.loads(json.dumps(dataclasses.asdict(made))) for made in (config, Synthesis()))
     record = output / RECORD
     if record.exists():
         try:
-            found = json.loads(record.read_text(encoding="utf-8"))
+            # A record of before a field was there was made with what is now its default.
+            found = defaults | json.loads(record.read_text(encoding="utf-8"))
             differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
         except (ValueError, TypeError):
             raise ConfigError(f"{record}: is damaged; delete it, or choose another --output.") from None
@@ -249,10 +260,10 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
     summary = Summary()
     try:
         size = read_size(path)
-        least = math.ceil(SMALLEST_SIDE / min(config.shrink))
-        if min(size) < least:
+        if min(size) < config.smallest_side:
             raise ImageReadError(
-                f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {least} on both sides."
+                f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {config.smallest_side} on both "
+                "sides (64, or more where 'shrink' is below 1)."
             )
         folders = _plan(prefix, size, config)
         missing = [folder for folder in folders if not folder.path.exists()]
@@ -322,11 +333,6 @@ def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis
 def _to_unit(pixels: np.ndarray) -> np.ndarray:
     """uint8 -> float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32(255)
-
-
-def _rounded(picture: np.ndarray) -> np.ndarray:
-    """[0, 1] -> uint8."""
-    return np.rint(picture * 255).astype(np.uint8)
 
 
 def _shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from losses.quality_aware import quality_aware_loss
 from losses.taught_targets import taught_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
-from models.low_level_weights import load_low_level
+from models.low_level_weights import LowLevelWeights, load_low_level
 from models.weight_files import save_tensors
 from training.averaging import averaged
 from training.batches import read_batches
@@ -44,6 +44,8 @@ def low_level_task(config: LowLevelTraining) -> Task:
         raise ConfigError("The low-level encoder trains in one process: call python, not torchrun.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
+    # Before the sets, whose FSIM may take minutes.
+    start = None if config.start in ("random", "cosines") else _start_weights(config.start)
     photographs = read_sets(config, device)
 
     # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
@@ -52,12 +54,8 @@ def low_level_task(config: LowLevelTraining) -> Task:
     model = LowLevelEncoder()
     if config.start == "cosines":
         start_from_cosines(model)
-    elif config.start != "random":
-        if not Path(config.start).is_file():
-            raise ConfigError(
-                f"Field 'start' takes random, cosines or a file of weights; there is no {config.start}."
-            )
-        model.load_state_dict(load_low_level(config.start).model.state_dict())
+    if start is not None:
+        model.load_state_dict(start.model.state_dict())
     model = place_model(model, device, torch.channels_last)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -76,7 +74,8 @@ def low_level_task(config: LowLevelTraining) -> Task:
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
         exported = model if average is None else average.module
-        save_tensors(exported, path, {"steps": str(steps), "configuration": json.dumps(asdict(config))})
+        metadata = {"steps": str(steps), "configuration": json.dumps(asdict(config))}
+        save_tensors(exported, path, metadata if start is None else metadata | {"start_sha256": start.sha256})
         return path
 
     return Task(
@@ -84,6 +83,13 @@ def low_level_task(config: LowLevelTraining) -> Task:
         loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes, SCORING,
         average,
     )  # fmt: skip
+
+
+def _start_weights(start: str) -> LowLevelWeights:
+    """The file that field 'start' names."""
+    if not Path(start).is_file():
+        raise ConfigError(f"Field 'start' takes random, cosines or a file of weights, not '{start}'.")
+    return load_low_level(start)
 
 
 def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:

@@ -20,7 +20,7 @@ from PIL import Image
 from configs import AUTHORS_SYNTHESIS, SYNTHESIS_PRESETS, ConfigError, Synthesis
 from datasets import synthesis
 from datasets.decoder import ImageReadError, decode_pixels
-from datasets.distortions import DISTORTIONS, split_kind
+from datasets.distortions import DISTORTIONS, level_before_shrinking, split_kind
 from datasets.synthesis import deal, levels_of, synthesize
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def test_given_levels_make_every_kind_at_every_level():
 
 def test_chains_are_drawn_with_the_shares_asked_for_and_in_the_order_of_kinds():
     kinds = ("haze|low_contrast", "lens_blur", "white_noise|dark_noise|white_noise", "jpeg")
-    config = Synthesis(kinds=kinds, faults=(3.0, 0.0, 1.0), versions=2000)
+    config = Synthesis(kinds=kinds, chain_lengths=(3.0, 0.0, 1.0), versions=2000)
     dealt = deal(config, np.random.default_rng(0))
     chains = [kind.split("+") for kind, _ in dealt]
     assert {len(chain) for chain in chains} == {1, 3}
@@ -146,6 +146,43 @@ def test_parts_of_a_chain_take_the_share_of_the_level_that_is_set(tmp_path):
     synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
     (version,) = (tmp_path / "out" / "a_s80_c0").glob("01_*")
     assert version.name == "01_lens_blur_0.20+jpeg_0.20.bmp"
+
+
+def test_each_part_of_a_chain_meets_the_picture_at_its_own_size(tmp_path, monkeypatch):
+    """What the file does meets the shrunk picture; all before meets the large one, at another level."""
+    photograph(tmp_path / "photos" / "a.png", 200, 200)
+    met = []
+
+    def watched(name, distortion):
+        return lambda picture, level, rng: (
+            met.append((name, picture.shape[0], level)) or distortion(picture, level, rng)
+        )
+
+    for name in ("white_noise", "jpeg"):
+        monkeypatch.setitem(DISTORTIONS, name, watched(name, DISTORTIONS[name]))
+    kinds = ("jpeg", "white_noise+jpeg")
+    config = Synthesis(
+        kinds, levels=(0.6,), chain_share=(0.5, 0.5), crops=2, crop_size=100, shrink=(1.0, 0.5)
+    )
+    synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
+    before = level_before_shrinking("white_noise", 0.3, 0.5)
+    assert met == [
+        ("jpeg", 100, 0.6), ("white_noise", 100, 0.3), ("jpeg", 100, 0.3),
+        ("jpeg", 100, 0.6), ("white_noise", 200, before), ("jpeg", 100, 0.3),
+    ]  # fmt: skip
+
+
+def test_a_set_of_before_a_field_was_there_goes_on(tmp_path):
+    photograph(tmp_path / "photos" / "a.png")
+    synthesize([tmp_path / "photos"], tmp_path / "out", SMALL, 1)
+    record = tmp_path / "out" / "synthesis.json"
+    old = json.loads(record.read_text())
+    for field in ("chain_lengths", "chain_share", "shrink"):
+        del old[field]
+    record.write_text(json.dumps(old))
+    assert synthesize([tmp_path / "photos"], tmp_path / "out", SMALL, 1).present == 1
+    with pytest.raises(ConfigError, match=r"was made with shrink=\[1\.0\], not \[0\.9\]"):
+        synthesize([tmp_path / "photos"], tmp_path / "out", dataclasses.replace(SMALL, shrink=(0.9,)), 1)
 
 
 def test_versions_shrink_after_what_the_camera_and_before_what_the_file_does(tmp_path):
@@ -180,9 +217,21 @@ def test_versions_shrink_after_what_the_camera_and_before_what_the_file_does(tmp
 
 def test_a_photograph_must_be_large_enough_once_it_is_shrunk(tmp_path):
     photograph(tmp_path / "photos" / "a.png", 80, 200)
-    config = dataclasses.replace(SMALL, shrink=(1.0, 0.5))
+    config = dataclasses.replace(SMALL, shrink=(1.0, 0.5), crops=2)
     summary = synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
-    assert "a.png: is 200 x 80 pixels; a photograph needs 128 on both sides." in summary.failures[0]
+    assert "a.png: is 200 x 80 pixels; a photograph needs 128 on both sides (64, or" in summary.failures[0]
+    with pytest.raises(ConfigError, match="'short_sides' takes 0 or 128 and more, not 100"):
+        dataclasses.replace(config, short_sides=(100,))
+
+
+def test_chains_exclude_fixed_levels_and_the_same_distortion_twice():
+    kinds = ("lens_blur", "jpeg|jpeg|jpeg2000")
+    assert Synthesis(kinds, chain_lengths=(1.0, 1.0)).kinds == kinds
+    with pytest.raises(ConfigError, match="'levels' and 'chain_lengths' exclude each other"):
+        Synthesis(kinds, levels=(0.5,), chain_lengths=(1.0, 1.0))
+    for twice in (("jpeg", "lens_blur|jpeg"), ("lens_blur+jpeg", "haze")):
+        with pytest.raises(ConfigError, match="each distortion stands in one entry of 'kinds', without"):
+            Synthesis(twice, chain_lengths=(1.0, 1.0))
 
 
 def test_sizes_and_crops(tmp_path):
@@ -288,14 +337,16 @@ def test_other_settings_in_the_same_folder_are_an_error_that_names_the_field(tmp
     ("short_sides", (), "'short_sides' and 'shrink' need at least one"),
     ("crops", 0, "'crops' must be at least 1"),
     ("crop_size", 63, "'crop_size' takes 0 or 64"),
-    ("faults", (0.5, 0.5, -0.1), "'faults' takes shares of 0 and more"),
-    ("faults", (0.1,) * 17, "not more of them than 'kinds' has"),
-    ("faults", (0.0, 0.0), "'faults' needs a share above 0"),
+    ("chain_lengths", (0.5, 0.5, -0.1), "'chain_lengths' takes shares of 0 and more"),
+    ("chain_lengths", (0.1,) * 17, "not more of them than 'kinds' has"),
+    ("chain_lengths", (0.0, 0.0), "'chain_lengths' needs a share above 0"),
+    ("chain_lengths", (0.5, 0.5), "each distortion stands in one entry of 'kinds'"),
     ("chain_share", (0.5, 0.2), "'chain_share' takes two shares"),
     ("chain_share", (0.5,), "'chain_share' takes two shares"),
     ("shrink", (), "'shrink' need at least one"),
-    ("shrink", (1.0, 1.5), "'shrink' takes factors above 0 and up to 1"),
-    ("shrink", (0.0,), "'shrink' takes factors above 0 and up to 1"),
+    ("shrink", (1.5,), "'shrink' takes factors from 1/64 to 1"),
+    ("shrink", (0.0,), "'shrink' takes factors from 1/64 to 1"),
+    ("shrink", (1.0, 0.5), "'shrink' has 2 factors, one a crop; field 'crops' is 1"),
     ("seed", -1, "'seed' must be at least 0"),
 ])  # fmt: skip
 def test_configurations_that_make_no_set(tmp_path, field, value, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import synthetic_weights
 import torch
+from safetensors import safe_open
 
 from configs import RELEASED_LOW_LEVEL, ConfigError, LowLevelTraining
 from datasets.version_folders import SetError, VersionFolder
@@ -15,7 +16,7 @@ from losses.quality_aware import quality_aware_loss
 from losses.taught_targets import taught_loss
 from models.low_level import LowLevelEncoder
 from models.low_level_weights import from_authors, to_authors
-from models.weight_files import save_tensors
+from models.weight_files import file_sha256, save_tensors
 from training.low_level import learning_rates, low_level_loss, low_level_task, read_sets
 
 
@@ -173,5 +174,11 @@ def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
         assert torch.equal(task.model.state_dict()[key], expected)
         assert torch.equal(task.average.module.state_dict()[key], expected)
     assert task.model.training
-    with pytest.raises(ConfigError, match=r"'start' takes random, cosines or a file of weights; there is no"):
+    with safe_open(task.export(tmp_path / "out", 7), "pt") as file:
+        assert file.metadata()["start_sha256"] == file_sha256("first.safetensors")
+    # Said before the sets are read, which may take minutes.
+    monkeypatch.setattr("training.low_level.read_sets", None)
+    with pytest.raises(
+        ConfigError, match=r"'start' takes random, cosines or a file of weights, not 'cosine'"
+    ):
         low_level_task(dataclasses.replace(config, start="cosine"))
