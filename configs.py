@@ -185,6 +185,9 @@ class LowLevelTraining(Training):
     # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines"), or
     # all from a file of weights, which must stay where it is while the run lasts.
     start: str = "random"
+    # Share of the start's weights in the exported ones, for a start from a file: half-way between the two
+    # a network keeps what the new set has no use for and gains most of what it teaches.
+    start_share: float = 0.0
     # Softmax temperature. Authors: 0.5; .2 parts versions that differ little.
     temperature: float = 0.2
     # Exponent on alpha = 2 - 2 / (1 + FSIM^2). Authors: 1; FSIM of real distortions lies between
@@ -224,6 +227,10 @@ class LowLevelTraining(Training):
             )
         if not 0 <= self.delivery <= 1:
             raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
+        if not 0 <= self.start_share < 1:
+            raise ConfigError(f"Field 'start_share' takes a share in [0, 1), not {self.start_share}.")
+        if self.start_share and self.start in ("random", "cosines"):
+            raise ConfigError("Field 'start_share' needs a file of weights in field 'start'.")
         if not 0 <= self.averaging < 1:
             raise ConfigError(f"Field 'averaging' takes a factor in [0, 1), not {self.averaging}.")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
@@ -405,7 +412,7 @@ TAUGHT_LOW_LEVEL = LowLevelTraining(
 # What follows it, from the weights that it leaves, which start=FILE must name: the same on chains as they
 # come to real pictures.
 TAUGHT_ON_CHAINS = replace(
-    TAUGHT_LOW_LEVEL, data=("data/chains",), start="",
+    TAUGHT_LOW_LEVEL, data=("data/chains",), start="", start_share=0.5,
     learning_rate=5e-4, epochs=36, cycles=1, early_epochs=27,
 )  # fmt: skip
 

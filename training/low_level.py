@@ -22,7 +22,7 @@ from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
 from models.low_level_weights import LowLevelWeights, load_low_level
 from models.weight_files import save_tensors
-from training.averaging import averaged
+from training.averaging import averaged, between
 from training.batches import read_batches
 from training.distributed import processes
 from training.loop import Task
@@ -74,6 +74,8 @@ def low_level_task(config: LowLevelTraining) -> Task:
     def export(path: Path, steps: int) -> Path:
         path = path.with_suffix(".safetensors")
         exported = model if average is None else average.module
+        if start is not None:
+            exported = between(start.model, exported, config.start_share)
         metadata = {"steps": str(steps), "configuration": json.dumps(asdict(config))}
         save_tensors(exported, path, metadata if start is None else metadata | {"start_sha256": start.sha256})
         return path

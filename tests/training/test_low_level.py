@@ -167,15 +167,21 @@ def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
     torch.manual_seed(5)
     wanted = LowLevelEncoder()
     save_tensors(wanted, Path("first.safetensors"), {}, torch.float16)
-    config = LowLevelTraining(start="first.safetensors", averaging=0.9, device="cpu")
+    config = LowLevelTraining(start="first.safetensors", start_share=0.25, averaging=0.9, device="cpu")
     task = low_level_task(config)
     for key, value in wanted.state_dict().items():
         expected = value.half().float() if value.is_floating_point() else value
         assert torch.equal(task.model.state_dict()[key], expected)
         assert torch.equal(task.average.module.state_dict()[key], expected)
     assert task.model.training
+    # What is exported stands between the start and the mean over steps.
+    with torch.no_grad():
+        for parameter in task.average.module.parameters():
+            parameter += 1
     with safe_open(task.export(tmp_path / "out", 7), "pt") as file:
         assert file.metadata()["start_sha256"] == file_sha256("first.safetensors")
+        weight = file.get_tensor("head.0.weight")
+    torch.testing.assert_close(weight, wanted.head[0].weight.detach().half().float() + 0.75)
     # Said before the sets are read, which may take minutes.
     monkeypatch.setattr("training.low_level.read_sets", None)
     with pytest.raises(
