@@ -40,6 +40,8 @@ def test_values_take_the_type_of_their_field():
         ("early_piece=0", ["early_piece", "at least 1"]),
         ("early_epochs=-1", ["early_epochs", "at least 0"]),
         ("early_epochs=16", ["early_epochs", "16, more than the 15 epochs of a cycle"]),
+        ("start_share=1", ["start_share", "[0, 1)"]),
+        ("start_share=.5", ["start_share", "needs a file of weights in field 'start'"]),
         ("cycles=0", ["cycles", "at least 1"]),
         ("cycles=2", ["cycles", "2 and does not divide the 15 epochs"]),
     ],
@@ -100,6 +102,8 @@ def test_a_configuration_survives_json():
         from_saved(LowLevelTraining(), dataclasses.asdict(config) | {"colour": 1})
 
 
-def test_the_shipped_weights_are_those_of_the_taught_preset():
+def test_the_shipped_weights_are_those_of_the_preset_on_chains():
     saved = json.loads(load_low_level(DEFAULT_LOW_LEVEL).metadata["configuration"])
-    assert from_saved(LowLevelTraining(), saved) == TRAINING_PRESETS["ll_model_train"]["taught"]
+    preset = TRAINING_PRESETS["ll_model_train"]["taught_on_chains"]
+    assert saved["start"].endswith(".safetensors")
+    assert from_saved(LowLevelTraining(), saved | {"start": preset.start}) == preset
