@@ -402,15 +402,15 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
     grid=7, piece=32, temperature=0.5, alpha_exponent=1.0, learning_rate=1e-4, precision="float32"
 )
 
-# The shipped weights.
+# The first of the two runs that made the shipped weights.
 TAUGHT_LOW_LEVEL = LowLevelTraining(
     data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
     learning_rate=1e-3, final_learning_rate=1e-5,
     warmup_steps=30, averaging=0.99, epochs=120, cycles=2, early_epochs=48, export_epochs=12,
 )  # fmt: skip
 
-# What follows it, from the weights that it leaves, which start=FILE must name: the same on chains as they
-# come to real pictures.
+# The second, from the weights that the first leaves, which start=FILE must name: the same on chains that
+# are nearer to what happens to people's pictures.
 TAUGHT_ON_CHAINS = replace(
     TAUGHT_LOW_LEVEL, data=("data/chains",), start="", start_share=0.5,
     learning_rate=5e-4, epochs=36, cycles=1, early_epochs=27,
