@@ -190,7 +190,7 @@ def resample(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.
     height, width = picture.shape[:2]
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
     image = Image.fromarray(quantised(picture)).resize(small, down).resize((width, height), up)
-    return _from_bytes(image, picture.dtype)
+    return in_unit_range(image, picture.dtype)
 
 
 def low_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
@@ -294,7 +294,7 @@ def _through_file(picture: np.ndarray, file_format: str, **options: object) -> n
     file = io.BytesIO()
     Image.fromarray(quantised(picture)).save(file, file_format, **options)
     with Image.open(file) as image:
-        return _from_bytes(image, picture.dtype)
+        return in_unit_range(image, picture.dtype)
 
 
 def quantised(picture: np.ndarray) -> np.ndarray:
@@ -302,9 +302,9 @@ def quantised(picture: np.ndarray) -> np.ndarray:
     return np.rint(picture * 255).astype(np.uint8)
 
 
-def _from_bytes(image: Image.Image, dtype: np.dtype) -> np.ndarray:
+def in_unit_range(pixels: Image.Image | np.ndarray, dtype: np.dtype) -> np.ndarray:
     """An 8-bit RGB image -> (H, W, 3) in [0, 1]."""
-    return np.asarray(image).astype(dtype) / dtype.type(255)
+    return np.asarray(pixels).astype(dtype) / dtype.type(255)
 
 
 def _standard_jpeg_tables() -> list[list[int]]:

@@ -42,6 +42,7 @@ from datasets.decoder import ImageReadError, decode_pixels, list_images, read_si
 from datasets.distortions import (
     DISTORTIONS,
     FILE_KINDS,
+    in_unit_range,
     level_before_shrinking,
     part_levels,
     quantised,
@@ -143,14 +144,14 @@ def versions(
     """
     short_side = round(min(reference.shape[:2]) * shrink)
     yield f"{0:02d}_REF", _shrink(reference, short_side)
-    picture = _to_unit(reference)
+    picture = in_unit_range(reference, np.dtype(np.float32))
     dealt = deal(config, rng)
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
         distorted, parts = picture, part_levels(kind, level, own, config.chain_share)
         before = list(itertools.takewhile(lambda part: part[0] not in FILE_KINDS, parts))
         for part, strength in before:
             distorted = DISTORTIONS[part](distorted, level_before_shrinking(part, strength, shrink), own)
-        distorted = _to_unit(_shrink(quantised(distorted), short_side))
+        distorted = in_unit_range(_shrink(quantised(distorted), short_side), np.dtype(np.float32))
         for part, strength in parts[len(before) :]:
             distorted = DISTORTIONS[part](distorted, strength, own)
         name = "+".join(f"{part}_{strength:.2f}" for part, strength in parts)
@@ -328,11 +329,6 @@ def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis
     summary.folders += 1
     summary.versions += pictures
     summary.bytes += written
-
-
-def _to_unit(pixels: np.ndarray) -> np.ndarray:
-    """uint8 -> float32 in [0, 1]."""
-    return pixels.astype(np.float32) / np.float32(255)
 
 
 def _shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
