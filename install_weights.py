@@ -13,7 +13,7 @@ import torch
 
 from command_line import CommandLine
 from configs import ZeroShot
-from Evaluation.calibration import calibrate, measure, trained_on_targets
+from Evaluation.calibration import calibrate, count_regression, measure, trained_on_targets
 from Evaluation.encoders import Say
 from Evaluation.low_level_score import PAPER, LowLevelScore
 from Evaluation.pristine import pristine_of_folder
@@ -41,8 +41,9 @@ def prepare(
     score = PAPER
     if "configuration" in trained.metadata:  # the authors' have none
         branch = LowLevelBranch(weights.model, pristine.statistics, settings)
-        measured = measure([photographs / name for name in pristine.photographs], branch)
-        score = calibrate(*measured, taught=trained_on_targets(trained.metadata))
+        paths = [photographs / name for name in pristine.photographs]
+        count = count_regression(paths, branch) if trained_on_targets(trained.metadata) else ()
+        score = calibrate(*measure(paths, branch), count)
         save_tensors(weights.model, target, {**trained.metadata, **score.metadata()}, torch.float16)
     # The score is part of the file, so the checksum that the statistics carry is known only now.
     pristine = dataclasses.replace(pristine, weights_sha256=file_sha256(target))
@@ -77,7 +78,7 @@ def main() -> int:
         return 130
     print(f"{args.output}: sha256 {pristine.weights_sha256}")
     print(f"{statistics_beside(args.output)}: {pristine.statistics.count} patches")
-    print(f"Score: distance scale {score.scale:g}, distortion weight {score.distortion_weight:g}")
+    print(f"Score of: {score.formula() or 'distance'}")
     return 0
 
 

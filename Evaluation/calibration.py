@@ -1,11 +1,12 @@
 """The low-level score of new weights, from pristine photographs alone (method.md part 4, Distance).
 
-Photographs are distorted on purpose, the weights measure the versions, and the score's two numbers follow
-from what they measure. No human score has part in it.
+Photographs are distorted on purpose, the weights measure the versions, and the score's numbers follow from
+what they measure. No human score has part in it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -16,11 +17,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, FewLabels
 from datasets.decoder import read_image
+from datasets.delivery import deliver
 from datasets.distortions import apply
+from datasets.synthesis import levels_of, versions
+from datasets.taught_targets import TAUGHT
 from Evaluation.distance import distance_of_quality
-from Evaluation.low_level_score import LowLevelScore
-from Evaluation.zeroshot import LowLevelBranch, distance_and_distortion, with_two_patches
+from Evaluation.low_level_score import LowLevelScore, number_of_distortions, visible_distortion
+from Evaluation.patches import patch_features, patch_grid
+from Evaluation.ridge import fit_ridge
+from Evaluation.zeroshot import LowLevelBranch, distance_and_mean, with_two_patches
 
 KINDS = ("gaussian_blur", "white_noise", "jpeg", "jpeg2000")
 LEVELS = (0.1, 0.5, 0.9)
@@ -29,6 +36,14 @@ QUALITY_OF_WORST = 0.05
 MOST_PHOTOGRAPHS = 40
 # Side of the crop from the middle in pixels: 81 patches a version, and 40 photographs take minutes.
 CROP = 512
+# The versions that teach to count distortions, references with them, and most of them delivered as the
+# pictures that will be scored are. Many photographs, because their contents disturb the count most; so the
+# crops are smaller, and their patches do not overlap.
+COUNTED = tuple(dataclasses.replace(preset, versions=4) for preset in (CAMERA_SYNTHESIS, CHAINS_SYNTHESIS))
+COUNTED_PHOTOGRAPHS, COUNTED_CROP, DELIVERED = 240, 384, 0.75
+# Spread of the number of distortions, times its weight, over that of the distance, over versions of one
+# distortion each: the number should not part these, so this is what its errors may add.
+COUNT_SHARE = 0.25
 
 
 class CalibrationError(ValueError):
@@ -51,38 +66,64 @@ def trained_on_targets(metadata: Mapping[str, str]) -> bool:
 
 
 def calibrate(
-    distances: np.ndarray, distortions: np.ndarray, levels: np.ndarray, taught: bool
+    distances: np.ndarray, means: np.ndarray, levels: np.ndarray, count: tuple[float, ...]
 ) -> LowLevelScore:
-    """The score, rounded to 3 digits, from measurements of distorted versions.
+    """The score, its scale and weights rounded to 3 digits, from versions of one distortion each.
 
-    The weight lets the distortion vary as much as the distance, `std(d) / std(k)`; it is 0 where features
-    were not taught. The scale then gives the median version at the highest level a Q_low of 0.05.
+    Visible distortion k may vary as much as the distance and the number n of distortions a quarter as much:
+    their weights are `std(d) / std(k)` and `std(d) / (4 std(n))`, 0 where features were not taught. The scale
+    then gives the median version at the highest level a Q_low of 0.05.
 
     Args:
         distances: d of each version, (N,), 0 or more.
-        distortions: k of each, (N,).
+        means: mean features of each, (N, F).
         levels: strength of each, (N,), in [0, 1].
-        taught: whether the weights were trained to tell the distortion in their first features.
+        count: what `count_regression` found; () where features were not taught.
 
     Raises:
         CalibrationError: the measurements do not tell versions apart.
     """
-    weight = 0.0
-    if taught:
-        if np.ptp(distortions) == 0:
+    score = LowLevelScore()
+    if count:
+        k = [visible_distortion(mean) for mean in torch.from_numpy(means)]
+        n = [number_of_distortions(mean, count) for mean in torch.from_numpy(means)]
+        if np.ptp(k) == 0 or np.ptp(n) == 0:
             raise CalibrationError("The weights' first features are the same whatever the distortion.")
-        weight = _three_digits(np.std(distances) / np.std(distortions))
-    worst = levels == levels.max()
-    median = float(np.median(distances[worst] + weight * distortions[worst]))
+        spread = np.std(distances)
+        score = LowLevelScore(
+            1.0, _three_digits(spread / np.std(k)), _three_digits(COUNT_SHARE * spread / np.std(n)), count
+        )
+    worst = np.flatnonzero(levels == levels.max())
+    median = float(np.median([score.total(distances[i], torch.from_numpy(means[i])) for i in worst]))
     if median <= 0:
         raise CalibrationError("The weights do not tell distorted photographs from pristine ones.")
-    return LowLevelScore(_three_digits(distance_of_quality(QUALITY_OF_WORST) / median), weight)
+    scale = _three_digits(distance_of_quality(QUALITY_OF_WORST) / median)
+    return dataclasses.replace(score, scale=scale)
+
+
+def count_regression(
+    photographs: Sequence[Path], branch: LowLevelBranch, most: int = COUNTED_PHOTOGRAPHS
+) -> tuple[float, ...]:
+    """Ridge regression of the number of distortions on a version's mean taught features: slopes, intercept.
+
+    Arguments and what it raises are those of `measure`.
+    """
+    chosen, size = evenly_spaced(photographs, most), branch.settings.patch_size
+    means, numbers = [], []
+    for path in tqdm(chosen, desc="Counting distortions", unit="photo", disable=None):
+        for version, number in _counted_versions(path, branch):
+            grid = patch_grid(version, size, size)
+            features = patch_features(branch.encoder, grid, branch.settings.chunk, branch.precision)
+            means.append(features.mean(0)[: len(TAUGHT)].numpy())
+            numbers.append(number)
+    ridge = fit_ridge(np.stack(means), np.array(numbers), FewLabels.alphas, standardise=True)
+    return tuple(_three_digits(value) for value in (*ridge.weights, ridge.intercept))
 
 
 def measure(
     photographs: Sequence[Path], branch: LowLevelBranch, most: int = MOST_PHOTOGRAPHS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distances, distortions and levels, (N,) each, of every kind at every level of the photographs.
+    """Distances (N,), mean features (N, F) and levels (N,) of every kind at every level of the photographs.
 
     Args:
         photographs: pristine ones; beyond `most`, so many evenly spaced in their order.
@@ -94,12 +135,12 @@ def measure(
         ScoreError: a version cannot be measured.
     """
     rows = [
-        (*distance_and_distortion(version, branch), level)
+        (*distance_and_mean(version, branch), level)
         for path in tqdm(evenly_spaced(photographs, most), desc="Calibration", unit="photo", disable=None)
         for version, level in _versions(path, branch)
     ]
-    distances, distortions, levels = np.array(rows, dtype=np.float64).T
-    return distances, distortions, levels
+    distances, means, levels = zip(*rows, strict=True)
+    return np.array(distances), torch.stack(means).numpy(), np.array(levels)
 
 
 def evenly_spaced(paths: Sequence[Path], most: int) -> list[Path]:
@@ -119,14 +160,30 @@ def centre(picture: torch.Tensor, side: int) -> torch.Tensor:
 def _versions(path: Path, branch: LowLevelBranch) -> Iterator[tuple[torch.Tensor, float]]:
     """A photograph's distorted versions (3, H, W) in [0, 1], as files would hold them, with their levels."""
     picture = np.ascontiguousarray(centre(read_image(path), CROP).permute(1, 2, 0).numpy())
-    # As in a synthesised set: the same noise wherever the photograph lies and whatever its company.
-    digest = hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest()
-    rng = np.random.default_rng(list(digest))
+    rng = np.random.default_rng(_seed(path))
     dealt = list(itertools.product(KINDS, LEVELS))
     for (kind, level), own in zip(dealt, rng.spawn(len(dealt)), strict=True):
         pixels = np.rint(apply(kind, picture, level, own) * 255).astype(np.uint8)
         version = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
         yield with_two_patches(version, branch.settings)[0], level
+
+
+def _counted_versions(path: Path, branch: LowLevelBranch) -> Iterator[tuple[torch.Tensor, int]]:
+    """A photograph and versions (3, H, W) in [0, 1] as cameras make them, with the number of distortions."""
+    picture = centre(read_image(path), COUNTED_CROP).permute(1, 2, 0)
+    reference = np.rint(picture.numpy() * 255).astype(np.uint8)
+    rng = np.random.default_rng(_seed(path))
+    generator = torch.Generator().manual_seed(int.from_bytes(_seed(path)[:7], "big"))
+    for preset in COUNTED:
+        for stem, pixels in versions(reference, preset, rng):
+            version = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+            version = deliver(version[None], DELIVERED, generator)[0]
+            yield with_two_patches(version, branch.settings)[0], len(levels_of(stem))
+
+
+def _seed(path: Path) -> list[int]:
+    """As in a synthesised set: the same noise wherever the photograph lies and whatever its company."""
+    return list(hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest())
 
 
 def _three_digits(value: float) -> float:

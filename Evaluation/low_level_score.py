@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,69 +15,123 @@ from models.weight_files import WeightsError
 
 _SCALE_KEY = "distance_scale"
 _WEIGHT_KEY = "distortion_weight"
+_COUNT_WEIGHT_KEY = "distortion_count_weight"
+_COUNT_KEY = "distortion_count"
 
 
 @dataclass(frozen=True)
 class LowLevelScore:
-    """What a score takes from a picture: `q_low = low_level_quality(scale * (d + distortion_weight * k))`.
+    """What a score takes from a picture: `low_level_quality` of `scale * (d + w * k + v * n)`.
 
-    d is the paper's distance and k `visible_distortion`. The default is the paper's score.
+    d is the paper's distance; k is `visible_distortion` and w `distortion_weight`; n is
+    `number_of_distortions` by the regression `count`, and v `count_weight`. The default is the paper's score.
     """
 
     scale: float = 1.0
     distortion_weight: float = 0.0
+    count_weight: float = 0.0
+    count: tuple[float, ...] = ()
 
-    def total(self, d: float, k: float) -> float:
-        """`scale * (d + distortion_weight * k)`, 0 where that is negative (k may be)."""
-        return max(0.0, self.scale * (d + self.distortion_weight * k))
+    def total(self, d: float, mean: torch.Tensor) -> float:
+        """`scale * (d + w * k + v * n)`, 0 where that is negative (k and n may be).
+
+        Args:
+            d: the paper's distance, 0 or more.
+            mean: features (F,), the mean over a picture's patches.
+        """
+        total = d
+        if self.distortion_weight:
+            total += self.distortion_weight * visible_distortion(mean)
+        if self.count_weight:
+            total += self.count_weight * number_of_distortions(mean, self.count)
+        return max(0.0, self.scale * total)
 
     def formula(self) -> str:
         """The number in words; empty for the paper's score."""
         if self == PAPER:
             return ""
-        if self.distortion_weight == 0:
-            return f"{self.scale:g} x distance"
-        return f"{self.scale:g} x (distance + {self.distortion_weight:g} x distortion)"
+        parts = ["distance"]
+        if self.distortion_weight:
+            parts.append(f"{self.distortion_weight:g} x distortion")
+        if self.count_weight:
+            parts.append(f"{self.count_weight:g} x number of distortions")
+        return f"{self.scale:g} x " + (f"({' + '.join(parts)})" if parts[1:] else parts[0])
 
     def metadata(self) -> dict[str, str]:
         """What `score_of_weights` reads, for the metadata of a weights file."""
-        return {_SCALE_KEY: str(self.scale), _WEIGHT_KEY: str(self.distortion_weight)}
+        return {
+            _SCALE_KEY: str(self.scale),
+            _WEIGHT_KEY: str(self.distortion_weight),
+            _COUNT_WEIGHT_KEY: str(self.count_weight),
+            _COUNT_KEY: json.dumps(self.count),
+        }
 
 
 PAPER = LowLevelScore()
 
 
-def visible_distortion(features: torch.Tensor) -> float:
-    """Mean over a picture's patches of `structure + (sum of all levels) / 2`, as taught features tell them.
+def visible_distortion(mean: torch.Tensor) -> float:
+    """`structure + (sum of all levels) / 2`, as taught features tell them.
 
     Structure, how far a patch is from its undistorted self by FSIM, is not taught where light or colour were
     changed; the levels count these faults too. Of weights that were not taught the number means nothing.
 
     Args:
-        features: (N, F) of a picture's patches, N of 1 or more, finite, in the order of `TAUGHT`.
+        mean: features (F,), the mean over a picture's patches, in the order of `TAUGHT`.
     """
-    structure, _, *levels = features.mean(0)[: len(TAUGHT)].tolist()
+    structure, _, *levels = mean[: len(TAUGHT)].tolist()
     return structure + sum(levels) / 2
+
+
+def number_of_distortions(mean: torch.Tensor, count: Sequence[float]) -> float:
+    """`sum_i count_i mean_i + intercept` over the taught features, the intercept being the last of `count`.
+
+    Args:
+        mean: features (F,), the mean over a picture's patches, in the order of `TAUGHT`.
+        count: slopes of the first features, then the intercept.
+    """
+    *slopes, intercept = count
+    return sum(slope * value for slope, value in zip(slopes, mean.tolist(), strict=False)) + intercept
 
 
 def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
     """The score that a weights file asks for; the paper's where its metadata does not speak of it.
 
     Raises:
-        WeightsError: the scale is not a finite number above 0, or the weight not one of 0 or more;
-            the message names `path`, where the metadata is from.
+        WeightsError: the scale is not a finite number above 0, a weight not one of 0 or more, or the
+            regression not a list of such; the message names `path`, where the metadata is from.
     """
     scale = _number(metadata, _SCALE_KEY, PAPER.scale)
     if not 0 < scale < math.inf:
         raise WeightsError(
             f"{path}: '{_SCALE_KEY}' is '{metadata[_SCALE_KEY]}', expected a finite number above 0."
         )
-    weight = _number(metadata, _WEIGHT_KEY, PAPER.distortion_weight)
-    if not 0 <= weight < math.inf:
+    weight, count_weight = (_weight(metadata, key, path) for key in (_WEIGHT_KEY, _COUNT_WEIGHT_KEY))
+    count = _numbers(metadata.get(_COUNT_KEY, "[]"))
+    if count is None or (len(count) != len(TAUGHT) + 1 and (count or count_weight)):
         raise WeightsError(
-            f"{path}: '{_WEIGHT_KEY}' is '{metadata[_WEIGHT_KEY]}', expected a finite number of 0 or more."
+            f"{path}: '{_COUNT_KEY}' is '{metadata.get(_COUNT_KEY, '')}', expected a list of "
+            f"{len(TAUGHT) + 1} finite numbers."
         )
-    return LowLevelScore(scale, weight)
+    return LowLevelScore(scale, weight, count_weight, count)
+
+
+def _weight(metadata: Mapping[str, str], key: str, path: Path) -> float:
+    """The weight under `key`, 0 where there is none."""
+    weight = _number(metadata, key, 0.0)
+    if not 0 <= weight < math.inf:
+        raise WeightsError(f"{path}: '{key}' is '{metadata[key]}', expected a finite number of 0 or more.")
+    return weight
+
+
+def _numbers(text: str) -> tuple[float, ...] | None:
+    """The finite numbers of a JSON list; None where it is none."""
+    try:
+        values = json.loads(text)
+        numbers = tuple(float(value) for value in values)
+    except (ValueError, TypeError):
+        return None
+    return numbers if isinstance(values, list) and all(map(math.isfinite, numbers)) else None
 
 
 def _number(metadata: Mapping[str, str], key: str, default: float) -> float:

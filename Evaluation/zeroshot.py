@@ -24,7 +24,7 @@ from Evaluation.features import (
     whole_picture_features,
     with_short_side,
 )
-from Evaluation.low_level_score import PAPER, LowLevelScore, visible_distortion
+from Evaluation.low_level_score import PAPER, LowLevelScore
 from Evaluation.patches import patch_features, patch_grid
 from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
@@ -109,8 +109,8 @@ def with_two_patches(picture: torch.Tensor, settings: ZeroShot) -> tuple[torch.T
     return resize(picture, *enlarged), f", enlarged to {enlarged[1]}x{enlarged[0]}"
 
 
-def distance_and_distortion(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[float, float]:
-    """Of a picture's patches, overlapping by half: the paper's distance, 0 or more, and `visible_distortion`.
+def distance_and_mean(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[float, torch.Tensor]:
+    """Of a picture's patches, overlapping by half: the paper's distance, 0 or more, and mean features (F,).
 
     Args:
         picture: (3, H, W) in [0, 1], of two patches or more (`with_two_patches`).
@@ -123,18 +123,19 @@ def distance_and_distortion(picture: torch.Tensor, branch: LowLevelBranch) -> tu
     grid = patch_grid(picture, size, size // 2)
     features = patch_features(branch.encoder, grid, branch.settings.chunk, branch.precision)
     try:
-        d = distance(branch.pristine, statistics(features), branch.settings.regularisation)
+        measured = statistics(features)
+        d = distance(branch.pristine, measured, branch.settings.regularisation)
     except ValueError as error:
         raise ScoreError(str(error)) from None
-    return d, visible_distortion(features)
+    return d, measured.mean
 
 
 def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
-    """The number that Q_low is taken of, as `branch.score` makes it from `distance_and_distortion`.
+    """The number that Q_low is taken of, as `branch.score` makes it from `distance_and_mean`.
 
     The paper's score makes it the paper's distance. Arguments, range and what it raises are the same.
     """
-    return branch.score.total(*distance_and_distortion(picture, branch))
+    return branch.score.total(*distance_and_mean(picture, branch))
 
 
 def high_level_quality(picture: torch.Tensor, branch: HighLevelBranch) -> float:

@@ -25,7 +25,7 @@ from datasets.decoder import list_images, read_image
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import FeatureStatistics, distance, statistics
 from Evaluation.features import as_the_set_resizes
-from Evaluation.low_level_score import LowLevelScore, score_of_weights, visible_distortion
+from Evaluation.low_level_score import LowLevelScore, score_of_weights
 from Evaluation.metrics import srcc
 from Evaluation.patches import (
     colorfulness,
@@ -84,17 +84,16 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Tested:
-    """Statistics and visible distortion of each picture's patches, and its opinion or label."""
+    """Statistics of each picture's patches, and its opinion or label."""
 
     statistics: tuple[FeatureStatistics, ...]
-    distortions: tuple[float, ...]
     sets: Sets
 
     def scores(self, pristine: FeatureStatistics, score: LowLevelScore) -> np.ndarray:
         """Higher is better, (pictures,)."""
-        both = zip(self.statistics, self.distortions, strict=True)
+        distances = [distance(pristine, one, ZeroShot.regularisation) for one in self.statistics]
         return -np.array(
-            [score.total(distance(pristine, one, ZeroShot.regularisation), k) for one, k in both]
+            [score.total(d, one.mean) for d, one in zip(distances, self.statistics, strict=True)]
         )
 
     def srccs(self, scores: np.ndarray) -> tuple[float, float]:
@@ -170,7 +169,7 @@ def _pristine(photograph: Sequence[Candidates], choice: Choice) -> torch.Tensor:
 
 
 def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype) -> Tested:
-    settings, measured, distortions = ZeroShot(), [], []
+    settings, measured = ZeroShot(), []
     pictures = read_ahead([image.path for image in sets.images])
     read = zip(sets.images, pictures, strict=True)
     for image, picture in tqdm(read, total=len(sets.images), desc="Pictures", disable=None):
@@ -178,10 +177,8 @@ def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype) -> Teste
             raise ValueError(f"{image.path}: {picture}")
         picture = with_two_patches(as_the_set_resizes(image, picture)[0], settings)[0]
         grid = patch_grid(picture, settings.patch_size, settings.patch_size // 2)
-        features = patch_features(weights.model, grid, settings.chunk, precision)
-        measured.append(statistics(features))
-        distortions.append(visible_distortion(features))
-    return Tested(tuple(measured), tuple(distortions), sets)
+        measured.append(statistics(patch_features(weights.model, grid, settings.chunk, precision)))
+    return Tested(tuple(measured), sets)
 
 
 def _bootstrap(

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from configs import ZeroShot
-from Evaluation.calibration import calibrate, measure
+from Evaluation.calibration import calibrate, count_regression, measure
 from Evaluation.low_level_score import PAPER, score_of_weights
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import read_statistics
@@ -69,10 +69,10 @@ def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_pat
     assert pristine.statistics.count == two > one
     score = score_of_weights(weights.metadata, output)
     branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot())
-    assert score == calibrate(*measure([photos / "a.png"], branch), taught=True)
-    assert score.distortion_weight > 0
-    said = f"Score: distance scale {score.scale:g}, distortion weight {score.distortion_weight:g}"
-    assert done.stdout.splitlines()[-1] == said
+    paths = [photos / "a.png"]
+    assert score == calibrate(*measure(paths, branch), count_regression(paths, branch))
+    assert score.distortion_weight > 0 and score.count_weight > 0
+    assert done.stdout.splitlines()[-1] == f"Score of: {score.formula()}"
 
 
 def test_weights_without_targets_get_a_scale_alone(photos, tmp_path):
@@ -82,7 +82,7 @@ def test_weights_without_targets_get_a_scale_alone(photos, tmp_path):
                    "--output", output)  # fmt: skip
     assert done.returncode == 0, done.stderr
     metadata = load_low_level(output).metadata
-    assert metadata["distortion_weight"] == "0.0"
+    assert metadata["distortion_weight"] == metadata["distortion_count_weight"] == "0.0"
     assert float(metadata["distance_scale"]) != 1
 
 
@@ -94,10 +94,10 @@ def test_the_authors_weights_keep_the_papers_score(photos, tmp_path):
                    "--output", output)  # fmt: skip
     assert done.returncode == 0, done.stderr
     weights = load_low_level(output)
-    assert "distance_scale" not in weights.metadata and "distortion_weight" not in weights.metadata
+    assert not any("distortion" in key or "distance" in key for key in weights.metadata)
     assert score_of_weights(weights.metadata, output) == PAPER
     assert read_statistics(tmp_path / "default_pristine.safetensors").belongs_to(weights, ZeroShot())
-    assert done.stdout.splitlines()[-1] == "Score: distance scale 1, distortion weight 0"
+    assert done.stdout.splitlines()[-1] == "Score of: distance"
 
 
 def test_bad_photographs_leave_the_default_as_it_was(trained, tmp_path):

@@ -10,51 +10,64 @@ import torch
 from PIL import Image
 
 from configs import ZeroShot
+from datasets.delivery import deliver
 from datasets.distortions import apply
+from datasets.synthesis import versions
 from Evaluation.calibration import (
+    COUNTED,
     KINDS,
     LEVELS,
     CalibrationError,
     calibrate,
     centre,
+    count_regression,
     evenly_spaced,
     measure,
     trained_on_targets,
 )
 from Evaluation.distance import distance_of_quality, low_level_quality, statistics
-from Evaluation.zeroshot import LowLevelBranch, distance_and_distortion
+from Evaluation.ridge import fit_ridge
+from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
 from models.low_level import LowLevelEncoder
 
 DISTANCES = np.array([1.0, 2.0, 3.0, 5.0, 4.0, 9.0])
-DISTORTIONS = np.array([0.1, 0.2, 0.2, 0.4, 0.3, 0.9])
+# Structure, total and two levels of each version; two features are not used.
+MEANS = np.array([
+    [0.1, 7.0, 0.0, 0.2], [0.2, 3.0, 0.4, 0.0], [0.2, 9.0, 0.1, 0.3],
+    [0.4, 1.0, 0.6, 0.2], [0.3, 2.0, 0.3, 0.3], [0.9, 0.0, 0.8, 0.8],
+])  # fmt: skip
+COUNT = (0.0, 0.0, 1.0, 0.5)
 SAMPLE_LEVELS = np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9])
 
 
-def test_taught_weights_give_distortion_the_spread_of_distance():
-    score = calibrate(DISTANCES, DISTORTIONS, SAMPLE_LEVELS, taught=True)
-    weight = np.sqrt(np.mean((DISTANCES - 4) ** 2) / np.mean((DISTORTIONS - 0.35) ** 2))
-    assert score.distortion_weight == float(f"{weight:.3g}")
-    # At level .9 the median version is the one of d 5 and k .4.
-    median = 5.0 + score.distortion_weight * 0.4
+def test_distortion_has_the_spread_of_the_distance_and_its_number_a_quarter():
+    score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, COUNT)
+    k, n = MEANS[:, 0] + MEANS[:, 2:].sum(1) / 2, MEANS[:, 2] + 0.5
+    w, v = DISTANCES.std() / k.std(), DISTANCES.std() / n.std() / 4
+    assert (score.distortion_weight, score.count_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
+    assert score.count == COUNT
+    # At level .9 the median version is the fourth one.
+    median = 5.0 + score.distortion_weight * 0.8 + score.count_weight * 1.1
     assert score.scale == float(f"{100 * np.log(19) / median:.3g}")
-    assert low_level_quality(score.total(5.0, 0.4)) == pytest.approx(0.05, abs=5e-4)
+    assert low_level_quality(score.total(5.0, torch.from_numpy(MEANS[3]))) == pytest.approx(0.05, abs=5e-4)
 
 
-def test_other_weights_have_no_distortion_to_add():
-    score = calibrate(DISTANCES, np.zeros(6), SAMPLE_LEVELS, taught=False)
-    assert score.distortion_weight == 0
+def test_other_weights_have_no_distortion_to_weigh():
+    score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, ())
+    assert (score.distortion_weight, score.count_weight, score.count) == (0, 0, ())
     assert score.scale == float(f"{100 * np.log(19) / 5:.3g}")
-    assert low_level_quality(score.total(5.0, 123.0)) == pytest.approx(0.05, abs=5e-4)
+    assert low_level_quality(score.total(5.0, torch.ones(4))) == pytest.approx(0.05, abs=5e-4)
 
 
-@pytest.mark.parametrize("distances, distortions, reason", [
-    (DISTANCES, np.ones(6), "first features are the same"),
-    (np.zeros(6), np.zeros(6), "do not tell distorted photographs"),
-    (DISTANCES, -1000 + DISTORTIONS, "do not tell distorted photographs"),
+@pytest.mark.parametrize("distances, means, count, reason", [
+    (DISTANCES, np.ones((6, 4)), COUNT, "first features are the same"),
+    (DISTANCES, MEANS * [1, 1, 0, 1], COUNT, "first features are the same"),
+    (np.zeros(6), MEANS, (), "do not tell distorted photographs"),
+    (DISTANCES, MEANS, (0.0, 0.0, 1.0, -1000.0), "do not tell distorted photographs"),
 ])  # fmt: skip
-def test_measurements_that_make_no_score(distances, distortions, reason):
+def test_measurements_that_make_no_score(distances, means, count, reason):
     with pytest.raises(CalibrationError, match=reason):
-        calibrate(distances, distortions, SAMPLE_LEVELS, taught=distortions.any())
+        calibrate(distances, means, SAMPLE_LEVELS, count)
 
 
 @pytest.mark.parametrize("quality", [1e-6, 0.05, 0.3, 0.5])
@@ -97,8 +110,8 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         Image.fromarray(pixels).save(tmp_path / name)
     paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
-    distances, distortions, levels = measure(paths, branch, most=2)
-    assert len(distances) == len(distortions) == 2 * len(KINDS) * len(LEVELS)
+    distances, means, levels = measure(paths, branch, most=2)
+    assert len(distances) == len(means) == 2 * len(KINDS) * len(LEVELS)
     assert levels.tolist() == 2 * len(KINDS) * [*LEVELS]
     expected = []
     for name in ("a.png", "c.png"):
@@ -109,8 +122,9 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
                 photograph = pixels[:, 24:536].astype(np.float32) / np.float32(255)
                 version = np.rint(apply(kind, photograph, level, next(generators)) * 255).astype(np.uint8)
                 tensor = torch.from_numpy(version).permute(2, 0, 1).float() / 255
-                expected.append(distance_and_distortion(tensor, branch))
-    np.testing.assert_allclose(np.column_stack([distances, distortions]), expected, rtol=1e-6)
+                expected.append(distance_and_mean(tensor, branch))
+    np.testing.assert_allclose(distances, [d for d, _ in expected], rtol=1e-6)
+    np.testing.assert_allclose(means, torch.stack([mean for _, mean in expected]), rtol=1e-6)
     # The noise follows from the name: the two photographs are equal but for that.
     assert distances[3] != distances[15] and distances[0] == pytest.approx(distances[12])
 
@@ -119,3 +133,32 @@ def test_a_photograph_of_one_patch_is_enlarged(branch, tmp_path):
     Image.fromarray(inputs.to_uint8(inputs.structured(1, 100, 110))).save(tmp_path / "a.png")
     distances, _, _ = measure([tmp_path / "a.png"], branch)
     assert np.isfinite(distances).all()
+
+
+def test_distortions_are_counted_as_the_regression_of_their_number_says(branch, tmp_path):
+    """The number is in the file names of a set; the delivery of a version is none of its distortions."""
+    for k, name in enumerate("ab"):
+        Image.fromarray(inputs.to_uint8(inputs.structured(k, 150, 200))).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    features, numbers = [], []
+    for path in paths:
+        seed = hashlib.sha256(path.name.encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))
+        rng = np.random.default_rng(list(seed))
+        made = [pair for preset in COUNTED for pair in versions(read_pixels(path), preset, rng)]
+        for stem, pixels in made:
+            tensor = deliver(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, 0.75, generator)
+            assert tensor.shape[-2:] == (150, 200)  # two patches that do not overlap
+            patches = torch.stack([tensor[0, :, :96, :96], tensor[0, :, :96, 96:192]])
+            with torch.inference_mode():
+                features.append(branch.encoder(patches).double().mean(0)[:18].numpy())
+            numbers.append(0 if "REF" in stem else stem.count("+") + 1)
+    assert len(numbers) == 2 * 2 * 5 and max(numbers) > 1
+    expected = fit_ridge(np.stack(features), np.array(numbers), (0.1, 1.0, 10.0, 100.0), standardise=True)
+    slopes_and_intercept = count_regression(paths, branch)
+    assert len(slopes_and_intercept) == 19
+    np.testing.assert_allclose(slopes_and_intercept, [*expected.weights, expected.intercept], rtol=6e-3)
+
+
+def read_pixels(path):
+    return np.array(Image.open(path))

@@ -10,11 +10,17 @@ import torch
 from configs import ZeroShot
 from datasets.rated_sets import RatedImage
 from Evaluation.distance import statistics
-from Evaluation.low_level_score import PAPER, LowLevelScore, score_of_weights, visible_distortion
+from Evaluation.low_level_score import (
+    PAPER,
+    LowLevelScore,
+    number_of_distortions,
+    score_of_weights,
+    visible_distortion,
+)
 from Evaluation.patches import extract_patches
 from Evaluation.zeroshot import (
     LowLevelBranch,
-    distance_and_distortion,
+    distance_and_mean,
     low_level_distance,
     score_picture,
     with_two_patches,
@@ -23,6 +29,8 @@ from models.weight_files import WeightsError
 
 ANY = RatedImage("any", Path("any"))
 FILE = Path("w.safetensors")
+# Slopes of the first three of four features, and the intercept.
+COUNT = (0.5, -0.2, 0.7, 0.1)
 
 
 class FourNumbers(torch.nn.Module):
@@ -48,7 +56,7 @@ def pristine():
     return statistics(torch.rand(30, 4, generator=torch.Generator().manual_seed(1)))
 
 
-def by_numpy(picture, pristine, scale, weight):
+def by_numpy(picture, pristine, scale, weight, count_weight):
     pixels = picture.numpy().astype(np.float64)
     rows = []
     for top in range(0, pixels.shape[1] - 95, 48):
@@ -59,35 +67,43 @@ def by_numpy(picture, pristine, scale, weight):
     difference = pristine.mean.numpy() - features.mean(0)
     covariance = (pristine.covariance.numpy() + np.cov(features.T)) / 2 + 0.001 * np.eye(4)
     d = np.sqrt(difference @ np.linalg.inv(covariance) @ difference)
-    k = (features[:, 0] + (features[:, 2] + features[:, 3]) / 2).mean()  # feature 1, the total, is left out
-    return 1 - 1 / (1 + np.exp(-scale * (d + weight * k) / 100))
+    k = (features[:, 0] + (features[:, 2] + features[:, 3]) / 2).mean()
+    n = (0.5 * features[:, 0] - 0.2 * features[:, 1] + 0.7 * features[:, 2] + 0.1).mean()
+    return 1 - 1 / (1 + np.exp(-scale * (d + weight * k + count_weight * n) / 100))
 
 
-@pytest.mark.parametrize("scale, weight", [(1.0, 0.0), (41.2, 0.0), (41.2, 3.1), (0.5, 200.0)])
-def test_the_formula(picture, pristine, scale, weight):
-    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=LowLevelScore(scale, weight))
-    expected = by_numpy(picture, pristine, scale, weight)
+@pytest.mark.parametrize("numbers", [(1.0, 0.0, 0.0), (41.2, 0.0, 0.0), (41.2, 3.1, 0.0), (0.5, 200.0, 0.0),
+                                     (9.0, 0.0, 40.0), (9.0, 30.0, 40.0)])  # fmt: skip
+def test_the_formula(picture, pristine, numbers):
+    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=LowLevelScore(*numbers, COUNT))
+    expected = by_numpy(picture, pristine, *numbers)
     assert score_picture(ANY, picture, branch).q_low == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_papers_score_is_the_distance_to_the_last_bit(picture, pristine):
     branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot())
-    assert branch.score == PAPER == LowLevelScore(1.0, 0.0)
-    assert low_level_distance(picture, branch) == distance_and_distortion(picture, branch)[0]
-    assert PAPER.total(0.1 + 0.2, -7.0) == 0.1 + 0.2
+    assert branch.score == PAPER == LowLevelScore(1.0, 0.0, 0.0, ())
+    assert low_level_distance(picture, branch) == distance_and_mean(picture, branch)[0]
+    assert PAPER.total(0.1 + 0.2, torch.full((128,), -7.0)) == 0.1 + 0.2
 
 
 def test_a_negative_sum_counts_as_no_distance():
-    assert LowLevelScore(2.0, 3.0).total(1.0, -5.0) == 0
-    assert LowLevelScore(2.0, 3.0).total(16.0, -5.0) == 2
+    for score in (LowLevelScore(2.0, 3.0), LowLevelScore(2.0, 0.0, 3.0, (1.0, 0.0))):
+        mean = torch.tensor([-5.0, 8.0])
+        assert score.total(1.0, mean) == 0
+        assert score.total(16.0, mean) == 2
 
 
-def test_the_distortion_of_two_patches():
-    """Feature 1 is the distance that light and colour are part of, features from 18 on are free."""
-    features = torch.full((2, 128), 1000.0, dtype=torch.float64)
-    features[:, 0], features[:, 2:18] = torch.tensor([0.3, 0.5]), 0.0
-    features[0, 2], features[1, 17] = 0.4, 0.8
-    assert visible_distortion(features) == pytest.approx((0.3 + 0.2 + 0.5 + 0.4) / 2)
+def test_visible_distortion_is_of_structure_and_half_the_levels():
+    """Not of feature 1, and of no free feature."""
+    mean = torch.zeros(128)
+    mean[[0, 1, 2, 9, 17, 18]] = torch.tensor([0.3, 50.0, 0.2, 0.5, 0.4, 1000.0])
+    assert visible_distortion(mean) == pytest.approx(0.3 + (0.2 + 0.5 + 0.4) / 2)
+
+
+def test_the_number_of_distortions_is_of_the_first_features():
+    mean = torch.tensor([0.25, 0.5, 1000.0])
+    assert number_of_distortions(mean, (2.0, 3.0, -0.5)) == 1.5
 
 
 def test_a_small_picture_is_enlarged_and_a_large_one_is_itself(picture):
@@ -102,10 +118,26 @@ def test_the_score_that_metadata_asks_for():
     assert score_of_weights({}, FILE) == PAPER
     assert score_of_weights({"steps": "3", "version": "0.1.0"}, FILE) == PAPER
     assert score_of_weights({"distance_scale": "41.2"}, FILE) == LowLevelScore(41.2, 0.0)
-    assert score_of_weights({"distortion_weight": "0"}, FILE) == PAPER
-    asked = LowLevelScore(41.2, 3.1)
-    assert asked.metadata() == {"distance_scale": "41.2", "distortion_weight": "3.1"}
-    assert score_of_weights(asked.metadata(), FILE) == asked
+    assert score_of_weights({"distortion_weight": "0", "distortion_count_weight": "0"}, FILE) == PAPER
+    # As weights from before the number of distortions was weighed ask.
+    former = {"distance_scale": "41.2", "distortion_weight": "3.1"}
+    assert score_of_weights(former, FILE) == LowLevelScore(41.2, 3.1)
+    asked = LowLevelScore(41.2, 3.1, 0.7, tuple(range(19)))
+    assert asked.metadata() == {
+        "distance_scale": "41.2",
+        "distortion_weight": "3.1",
+        "distortion_count_weight": "0.7",
+        "distortion_count": str(list(range(19))),
+    }
+    for score in (asked, LowLevelScore(2.0), LowLevelScore(2.0, 3.0)):
+        assert score_of_weights(score.metadata(), FILE) == score
+
+
+@pytest.mark.parametrize("count", ["", "[]", "[1, 2]", "19", "{}", f"{[0] * 18 + ['a']}", f"{[0] * 18}",
+                                   str([0] * 18 + [float("inf")]).replace("inf", "Infinity")])  # fmt: skip
+def test_metadata_whose_regression_is_none(count):
+    with pytest.raises(WeightsError, match=r"^w\.safetensors: 'distortion_count' is .* list of 19 finite"):
+        score_of_weights({"distortion_count_weight": "3", "distortion_count": count}, FILE)
 
 
 @pytest.mark.parametrize("key, value, expected", [
@@ -113,7 +145,8 @@ def test_the_score_that_metadata_asks_for():
     ("distance_scale", "inf", "above 0"), ("distance_scale", "0", "above 0"),
     ("distance_scale", "-1", "above 0"), ("distance_scale", "", "above 0"),
     ("distortion_weight", "none", "of 0 or more"), ("distortion_weight", "nan", "of 0 or more"),
-    ("distortion_weight", "inf", "of 0 or more"), ("distortion_weight", "-0.1", "of 0 or more"),
+    ("distortion_weight", "inf", "of 0 or more"), ("distortion_count_weight", "-0.1", "of 0 or more"),
+    ("distortion_count_weight", "none", "of 0 or more"),
 ])  # fmt: skip
 def test_metadata_that_asks_for_no_score(key, value, expected):
     with pytest.raises(WeightsError) as caught:
@@ -125,3 +158,5 @@ def test_the_formula_in_words():
     assert PAPER.formula() == ""
     assert LowLevelScore(41.2).formula() == "41.2 x distance"
     assert LowLevelScore(1.0, 3.1).formula() == "1 x (distance + 3.1 x distortion)"
+    words = "1 x (distance + 3.1 x distortion + 0.5 x number of distortions)"
+    assert LowLevelScore(1.0, 3.1, 0.5, COUNT).formula() == words
