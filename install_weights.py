@@ -13,7 +13,7 @@ import torch
 
 from command_line import CommandLine
 from configs import ZeroShot
-from Evaluation.calibration import calibrate, count_regression, measure, trained_on_targets
+from Evaluation.calibration import calibrate, fit_number_of_distortions, measure, trained_on_targets
 from Evaluation.encoders import Say
 from Evaluation.low_level_score import PAPER, LowLevelScore
 from Evaluation.pristine import pristine_of_folder
@@ -42,8 +42,8 @@ def prepare(
     if "configuration" in trained.metadata:  # the authors' have none
         branch = LowLevelBranch(weights.model, pristine.statistics, settings)
         paths = [photographs / name for name in pristine.photographs]
-        count = count_regression(paths, branch) if trained_on_targets(trained.metadata) else ()
-        score = calibrate(*measure(paths, branch), count)
+        regression = fit_number_of_distortions(paths, branch) if trained_on_targets(trained.metadata) else ()
+        score = calibrate(*measure(paths, branch), regression)
         save_tensors(weights.model, target, {**trained.metadata, **score.metadata()}, torch.float16)
     # The score is part of the file, so the checksum that the statistics carry is known only now.
     pristine = dataclasses.replace(pristine, weights_sha256=file_sha256(target))

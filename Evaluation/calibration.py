@@ -43,7 +43,7 @@ COUNTED = tuple(dataclasses.replace(preset, versions=4) for preset in (CAMERA_SY
 COUNTED_PHOTOGRAPHS, COUNTED_CROP, DELIVERED = 240, 384, 0.75
 # Spread of the number of distortions, times its weight, over that of the distance, over versions of one
 # distortion each: the number should not part these, so this is what its errors may add.
-COUNT_SHARE = 0.25
+NUMBER_SHARE = 0.25
 
 
 class CalibrationError(ValueError):
@@ -66,7 +66,7 @@ def trained_on_targets(metadata: Mapping[str, str]) -> bool:
 
 
 def calibrate(
-    distances: np.ndarray, means: np.ndarray, levels: np.ndarray, count: tuple[float, ...]
+    distances: np.ndarray, means: np.ndarray, levels: np.ndarray, number_regression: tuple[float, ...]
 ) -> LowLevelScore:
     """The score, its scale and weights rounded to 3 digits, from versions of one distortion each.
 
@@ -78,20 +78,23 @@ def calibrate(
         distances: d of each version, (N,), 0 or more.
         means: mean features of each, (N, F).
         levels: strength of each, (N,), in [0, 1].
-        count: what `count_regression` found; () where features were not taught.
+        number_regression: what `fit_number_of_distortions` found; () where features were not taught.
 
     Raises:
         CalibrationError: the measurements do not tell versions apart.
     """
     score = LowLevelScore()
-    if count:
+    if number_regression:
         k = [visible_distortion(mean) for mean in torch.from_numpy(means)]
-        n = [number_of_distortions(mean, count) for mean in torch.from_numpy(means)]
+        n = [number_of_distortions(mean, number_regression) for mean in torch.from_numpy(means)]
         if np.ptp(k) == 0 or np.ptp(n) == 0:
             raise CalibrationError("The weights' first features are the same whatever the distortion.")
         spread = np.std(distances)
         score = LowLevelScore(
-            1.0, _three_digits(spread / np.std(k)), _three_digits(COUNT_SHARE * spread / np.std(n)), count
+            1.0,
+            _three_digits(spread / np.std(k)),
+            _three_digits(NUMBER_SHARE * spread / np.std(n)),
+            number_regression,
         )
     worst = np.flatnonzero(levels == levels.max())
     median = float(np.median([score.total(distances[i], torch.from_numpy(means[i])) for i in worst]))
@@ -101,7 +104,7 @@ def calibrate(
     return dataclasses.replace(score, scale=scale)
 
 
-def count_regression(
+def fit_number_of_distortions(
     photographs: Sequence[Path], branch: LowLevelBranch, most: int = COUNTED_PHOTOGRAPHS
 ) -> tuple[float, ...]:
     """Ridge regression of the number of distortions on a version's mean taught features: slopes, intercept.

@@ -15,8 +15,8 @@ from models.weight_files import WeightsError
 
 _SCALE_KEY = "distance_scale"
 _WEIGHT_KEY = "distortion_weight"
-_COUNT_WEIGHT_KEY = "distortion_count_weight"
-_COUNT_KEY = "distortion_count"
+_NUMBER_WEIGHT_KEY = "number_weight"
+_NUMBER_KEY = "number_regression"
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class LowLevelScore:
     """What a score takes from a picture: `low_level_quality` of `scale * (d + w * k + v * n)`.
 
     d is the paper's distance; k is `visible_distortion` and w `distortion_weight`; n is
-    `number_of_distortions` by the regression `count`, and v `count_weight`. The default is the paper's score.
+    `number_of_distortions` by `number_regression`, and v `number_weight`. The default is the paper's score.
     """
 
     scale: float = 1.0
     distortion_weight: float = 0.0
-    count_weight: float = 0.0
-    count: tuple[float, ...] = ()
+    number_weight: float = 0.0
+    number_regression: tuple[float, ...] = ()
 
     def total(self, d: float, mean: torch.Tensor) -> float:
         """`scale * (d + w * k + v * n)`, 0 where that is negative (k and n may be).
@@ -42,8 +42,8 @@ class LowLevelScore:
         total = d
         if self.distortion_weight:
             total += self.distortion_weight * visible_distortion(mean)
-        if self.count_weight:
-            total += self.count_weight * number_of_distortions(mean, self.count)
+        if self.number_weight:
+            total += self.number_weight * number_of_distortions(mean, self.number_regression)
         return max(0.0, self.scale * total)
 
     def formula(self) -> str:
@@ -53,8 +53,8 @@ class LowLevelScore:
         parts = ["distance"]
         if self.distortion_weight:
             parts.append(f"{self.distortion_weight:g} x distortion")
-        if self.count_weight:
-            parts.append(f"{self.count_weight:g} x number of distortions")
+        if self.number_weight:
+            parts.append(f"{self.number_weight:g} x number of distortions")
         return f"{self.scale:g} x " + (f"({' + '.join(parts)})" if parts[1:] else parts[0])
 
     def metadata(self) -> dict[str, str]:
@@ -62,8 +62,8 @@ class LowLevelScore:
         return {
             _SCALE_KEY: str(self.scale),
             _WEIGHT_KEY: str(self.distortion_weight),
-            _COUNT_WEIGHT_KEY: str(self.count_weight),
-            _COUNT_KEY: json.dumps(self.count),
+            _NUMBER_WEIGHT_KEY: str(self.number_weight),
+            _NUMBER_KEY: json.dumps(self.number_regression),
         }
 
 
@@ -83,14 +83,14 @@ def visible_distortion(mean: torch.Tensor) -> float:
     return structure + sum(levels) / 2
 
 
-def number_of_distortions(mean: torch.Tensor, count: Sequence[float]) -> float:
-    """`sum_i count_i mean_i + intercept` over the taught features, the intercept being the last of `count`.
+def number_of_distortions(mean: torch.Tensor, regression: Sequence[float]) -> float:
+    """`sum_i slope_i mean_i + intercept` over the taught features.
 
     Args:
         mean: features (F,), the mean over a picture's patches, in the order of `TAUGHT`.
-        count: slopes of the first features, then the intercept.
+        regression: slopes of the first features, then the intercept.
     """
-    *slopes, intercept = count
+    *slopes, intercept = regression
     return sum(slope * value for slope, value in zip(slopes, mean.tolist(), strict=False)) + intercept
 
 
@@ -106,14 +106,14 @@ def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
         raise WeightsError(
             f"{path}: '{_SCALE_KEY}' is '{metadata[_SCALE_KEY]}', expected a finite number above 0."
         )
-    weight, count_weight = (_weight(metadata, key, path) for key in (_WEIGHT_KEY, _COUNT_WEIGHT_KEY))
-    count = _numbers(metadata.get(_COUNT_KEY, "[]"))
-    if count is None or (len(count) != len(TAUGHT) + 1 and (count or count_weight)):
+    weight, number_weight = (_weight(metadata, key, path) for key in (_WEIGHT_KEY, _NUMBER_WEIGHT_KEY))
+    regression = _numbers(metadata.get(_NUMBER_KEY, "[]"))
+    if regression is None or (len(regression) != len(TAUGHT) + 1 and (regression or number_weight)):
         raise WeightsError(
-            f"{path}: '{_COUNT_KEY}' is '{metadata.get(_COUNT_KEY, '')}', expected a list of "
+            f"{path}: '{_NUMBER_KEY}' is '{metadata.get(_NUMBER_KEY, '')}', expected a list of "
             f"{len(TAUGHT) + 1} finite numbers."
         )
-    return LowLevelScore(scale, weight, count_weight, count)
+    return LowLevelScore(scale, weight, number_weight, regression)
 
 
 def _weight(metadata: Mapping[str, str], key: str, path: Path) -> float:

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from configs import ZeroShot
-from Evaluation.calibration import calibrate, count_regression, measure
+from Evaluation.calibration import calibrate, fit_number_of_distortions, measure
 from Evaluation.low_level_score import PAPER, score_of_weights
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import read_statistics
@@ -70,8 +70,8 @@ def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_pat
     score = score_of_weights(weights.metadata, output)
     branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot())
     paths = [photos / "a.png"]
-    assert score == calibrate(*measure(paths, branch), count_regression(paths, branch))
-    assert score.distortion_weight > 0 and score.count_weight > 0
+    assert score == calibrate(*measure(paths, branch), fit_number_of_distortions(paths, branch))
+    assert score.distortion_weight > 0 and score.number_weight > 0
     assert done.stdout.splitlines()[-1] == f"Score of: {score.formula()}"
 
 
@@ -82,7 +82,7 @@ def test_weights_without_targets_get_a_scale_alone(photos, tmp_path):
                    "--output", output)  # fmt: skip
     assert done.returncode == 0, done.stderr
     metadata = load_low_level(output).metadata
-    assert metadata["distortion_weight"] == metadata["distortion_count_weight"] == "0.0"
+    assert metadata["distortion_weight"] == metadata["number_weight"] == "0.0"
     assert float(metadata["distance_scale"]) != 1
 
 

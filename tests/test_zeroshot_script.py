@@ -261,7 +261,7 @@ def test_high_level_alone_needs_no_pristine_statistics(monkeypatch, capsys, pari
 
 
 # Slopes of the 18 taught features, and an intercept.
-COUNT = (20.0, *[0.0] * 16, -20.0, 1.0)
+REGRESSION = (20.0, *[0.0] * 16, -20.0, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +269,7 @@ def asking(place, tmp_path_factory):
     """The weights of `place` with and without a score of their own, each with its pristine statistics."""
     folder = tmp_path_factory.mktemp("asking")
     model = load_low_level(place / "low.tar").model
-    save_tensors(model, folder / "own.safetensors", LowLevelScore(2.5, 0.4, 0.5, COUNT).metadata())
+    save_tensors(model, folder / "own.safetensors", LowLevelScore(2.5, 0.4, 0.5, REGRESSION).metadata())
     save_tensors(model, folder / "plain.safetensors", {})
     save_tensors(model, folder / "odd.safetensors", {"distance_scale": "large"})
     for name in ("own", "plain"):

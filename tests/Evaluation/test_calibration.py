@@ -20,8 +20,8 @@ from Evaluation.calibration import (
     CalibrationError,
     calibrate,
     centre,
-    count_regression,
     evenly_spaced,
+    fit_number_of_distortions,
     measure,
     trained_on_targets,
 )
@@ -36,38 +36,38 @@ MEANS = np.array([
     [0.1, 7.0, 0.0, 0.2], [0.2, 3.0, 0.4, 0.0], [0.2, 9.0, 0.1, 0.3],
     [0.4, 1.0, 0.6, 0.2], [0.3, 2.0, 0.3, 0.3], [0.9, 0.0, 0.8, 0.8],
 ])  # fmt: skip
-COUNT = (0.0, 0.0, 1.0, 0.5)
+REGRESSION = (0.0, 0.0, 1.0, 0.5)
 SAMPLE_LEVELS = np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9])
 
 
 def test_distortion_has_the_spread_of_the_distance_and_its_number_a_quarter():
-    score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, COUNT)
+    score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, REGRESSION)
     k, n = MEANS[:, 0] + MEANS[:, 2:].sum(1) / 2, MEANS[:, 2] + 0.5
     w, v = DISTANCES.std() / k.std(), DISTANCES.std() / n.std() / 4
-    assert (score.distortion_weight, score.count_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
-    assert score.count == COUNT
+    assert (score.distortion_weight, score.number_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
+    assert score.number_regression == REGRESSION
     # At level .9 the median version is the fourth one.
-    median = 5.0 + score.distortion_weight * 0.8 + score.count_weight * 1.1
+    median = 5.0 + score.distortion_weight * 0.8 + score.number_weight * 1.1
     assert score.scale == float(f"{100 * np.log(19) / median:.3g}")
     assert low_level_quality(score.total(5.0, torch.from_numpy(MEANS[3]))) == pytest.approx(0.05, abs=5e-4)
 
 
 def test_other_weights_have_no_distortion_to_weigh():
     score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, ())
-    assert (score.distortion_weight, score.count_weight, score.count) == (0, 0, ())
+    assert (score.distortion_weight, score.number_weight, score.number_regression) == (0, 0, ())
     assert score.scale == float(f"{100 * np.log(19) / 5:.3g}")
     assert low_level_quality(score.total(5.0, torch.ones(4))) == pytest.approx(0.05, abs=5e-4)
 
 
-@pytest.mark.parametrize("distances, means, count, reason", [
-    (DISTANCES, np.ones((6, 4)), COUNT, "first features are the same"),
-    (DISTANCES, MEANS * [1, 1, 0, 1], COUNT, "first features are the same"),
+@pytest.mark.parametrize("distances, means, regression, reason", [
+    (DISTANCES, np.ones((6, 4)), REGRESSION, "first features are the same"),
+    (DISTANCES, MEANS * [1, 1, 0, 1], REGRESSION, "first features are the same"),
     (np.zeros(6), MEANS, (), "do not tell distorted photographs"),
     (DISTANCES, MEANS, (0.0, 0.0, 1.0, -1000.0), "do not tell distorted photographs"),
 ])  # fmt: skip
-def test_measurements_that_make_no_score(distances, means, count, reason):
+def test_measurements_that_make_no_score(distances, means, regression, reason):
     with pytest.raises(CalibrationError, match=reason):
-        calibrate(distances, means, SAMPLE_LEVELS, count)
+        calibrate(distances, means, SAMPLE_LEVELS, regression)
 
 
 @pytest.mark.parametrize("quality", [1e-6, 0.05, 0.3, 0.5])
@@ -155,7 +155,7 @@ def test_distortions_are_counted_as_the_regression_of_their_number_says(branch, 
             numbers.append(0 if "REF" in stem else stem.count("+") + 1)
     assert len(numbers) == 2 * 2 * 5 and max(numbers) > 1
     expected = fit_ridge(np.stack(features), np.array(numbers), (0.1, 1.0, 10.0, 100.0), standardise=True)
-    slopes_and_intercept = count_regression(paths, branch)
+    slopes_and_intercept = fit_number_of_distortions(paths, branch)
     assert len(slopes_and_intercept) == 19
     np.testing.assert_allclose(slopes_and_intercept, [*expected.weights, expected.intercept], rtol=6e-3)
 

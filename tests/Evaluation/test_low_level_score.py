@@ -30,7 +30,7 @@ from models.weight_files import WeightsError
 ANY = RatedImage("any", Path("any"))
 FILE = Path("w.safetensors")
 # Slopes of the first three of four features, and the intercept.
-COUNT = (0.5, -0.2, 0.7, 0.1)
+REGRESSION = (0.5, -0.2, 0.7, 0.1)
 
 
 class FourNumbers(torch.nn.Module):
@@ -56,7 +56,7 @@ def pristine():
     return statistics(torch.rand(30, 4, generator=torch.Generator().manual_seed(1)))
 
 
-def by_numpy(picture, pristine, scale, weight, count_weight):
+def by_numpy(picture, pristine, scale, weight, number_weight):
     pixels = picture.numpy().astype(np.float64)
     rows = []
     for top in range(0, pixels.shape[1] - 95, 48):
@@ -69,13 +69,13 @@ def by_numpy(picture, pristine, scale, weight, count_weight):
     d = np.sqrt(difference @ np.linalg.inv(covariance) @ difference)
     k = (features[:, 0] + (features[:, 2] + features[:, 3]) / 2).mean()
     n = (0.5 * features[:, 0] - 0.2 * features[:, 1] + 0.7 * features[:, 2] + 0.1).mean()
-    return 1 - 1 / (1 + np.exp(-scale * (d + weight * k + count_weight * n) / 100))
+    return 1 - 1 / (1 + np.exp(-scale * (d + weight * k + number_weight * n) / 100))
 
 
 @pytest.mark.parametrize("numbers", [(1.0, 0.0, 0.0), (41.2, 0.0, 0.0), (41.2, 3.1, 0.0), (0.5, 200.0, 0.0),
                                      (9.0, 0.0, 40.0), (9.0, 30.0, 40.0)])  # fmt: skip
 def test_the_formula(picture, pristine, numbers):
-    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=LowLevelScore(*numbers, COUNT))
+    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=LowLevelScore(*numbers, REGRESSION))
     expected = by_numpy(picture, pristine, *numbers)
     assert score_picture(ANY, picture, branch).q_low == pytest.approx(expected, rel=1e-5)
 
@@ -118,7 +118,7 @@ def test_the_score_that_metadata_asks_for():
     assert score_of_weights({}, FILE) == PAPER
     assert score_of_weights({"steps": "3", "version": "0.1.0"}, FILE) == PAPER
     assert score_of_weights({"distance_scale": "41.2"}, FILE) == LowLevelScore(41.2, 0.0)
-    assert score_of_weights({"distortion_weight": "0", "distortion_count_weight": "0"}, FILE) == PAPER
+    assert score_of_weights({"distortion_weight": "0", "number_weight": "0"}, FILE) == PAPER
     # As weights from before the number of distortions was weighed ask.
     former = {"distance_scale": "41.2", "distortion_weight": "3.1"}
     assert score_of_weights(former, FILE) == LowLevelScore(41.2, 3.1)
@@ -126,20 +126,20 @@ def test_the_score_that_metadata_asks_for():
     assert asked.metadata() == {
         "distance_scale": "41.2",
         "distortion_weight": "3.1",
-        "distortion_count_weight": "0.7",
-        "distortion_count": str(list(range(19))),
+        "number_weight": "0.7",
+        "number_regression": str(list(range(19))),
     }
     for score in (asked, LowLevelScore(2.0), LowLevelScore(2.0, 3.0)):
         assert score_of_weights(score.metadata(), FILE) == score
 
 
-@pytest.mark.parametrize("count", ["", "[]", "[1, 2]", "19", "{}", f"{[0] * 18 + ['a']}", f"{[0] * 18}",
+@pytest.mark.parametrize("regression", ["", "[]", "[1, 2]", "19", "{}", f"{[0] * 18 + ['a']}", f"{[0] * 18}",
                                    str([0] * 18 + [float("inf")]).replace("inf", "Infinity")])  # fmt: skip
-def test_metadata_whose_regression_is_none(count):
-    expected = r"^w\.safetensors: 'distortion_count' is .* list of 19 finite"
-    for weight in ("3",) if count == "[]" else ("3", "0"):
+def test_metadata_whose_regression_is_none(regression):
+    expected = r"^w\.safetensors: 'number_regression' is .* list of 19 finite"
+    for weight in ("3",) if regression == "[]" else ("3", "0"):
         with pytest.raises(WeightsError, match=expected):
-            score_of_weights({"distortion_count_weight": weight, "distortion_count": count}, FILE)
+            score_of_weights({"number_weight": weight, "number_regression": regression}, FILE)
 
 
 @pytest.mark.parametrize("key, value, expected", [
@@ -147,8 +147,8 @@ def test_metadata_whose_regression_is_none(count):
     ("distance_scale", "inf", "above 0"), ("distance_scale", "0", "above 0"),
     ("distance_scale", "-1", "above 0"), ("distance_scale", "", "above 0"),
     ("distortion_weight", "none", "of 0 or more"), ("distortion_weight", "nan", "of 0 or more"),
-    ("distortion_weight", "inf", "of 0 or more"), ("distortion_count_weight", "-0.1", "of 0 or more"),
-    ("distortion_count_weight", "none", "of 0 or more"),
+    ("distortion_weight", "inf", "of 0 or more"), ("number_weight", "-0.1", "of 0 or more"),
+    ("number_weight", "none", "of 0 or more"),
 ])  # fmt: skip
 def test_metadata_that_asks_for_no_score(key, value, expected):
     with pytest.raises(WeightsError) as caught:
@@ -161,4 +161,4 @@ def test_the_formula_in_words():
     assert LowLevelScore(41.2).formula() == "41.2 x distance"
     assert LowLevelScore(1.0, 3.1).formula() == "1 x (distance + 3.1 x distortion)"
     words = "1 x (distance + 3.1 x distortion + 0.5 x number of distortions)"
-    assert LowLevelScore(1.0, 3.1, 0.5, COUNT).formula() == words
+    assert LowLevelScore(1.0, 3.1, 0.5, REGRESSION).formula() == words
