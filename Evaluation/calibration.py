@@ -25,7 +25,7 @@ from datasets.synthesis import levels_of, versions
 from datasets.taught_targets import TAUGHT
 from Evaluation.distance import distance_of_quality
 from Evaluation.low_level_score import LowLevelScore, number_of_distortions, visible_distortion
-from Evaluation.patches import patch_features, patch_grid
+from Evaluation.patches import CENTRE_DEVIATION, patch_features, patch_grid
 from Evaluation.ridge import fit_ridge
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean, with_two_patches
 
@@ -44,6 +44,9 @@ COUNTED_PHOTOGRAPHS, COUNTED_CROP, DELIVERED = 240, 384, 0.75
 # Spread of the number of distortions, times its weight, over that of the distance, over versions of one
 # distortion each: the number should not part these, so this is what its errors may add.
 NUMBER_SHARE = 0.25
+
+
+_CENTRED = LowLevelScore(centre_deviation=CENTRE_DEVIATION)
 
 
 class CalibrationError(ValueError):
@@ -83,18 +86,18 @@ def calibrate(
     Raises:
         CalibrationError: the measurements do not tell versions apart.
     """
-    score = LowLevelScore()
+    score = _CENTRED
     if number_regression:
         k = [visible_distortion(mean) for mean in torch.from_numpy(means)]
         n = [number_of_distortions(mean, number_regression) for mean in torch.from_numpy(means)]
         if np.ptp(k) == 0 or np.ptp(n) == 0:
             raise CalibrationError("The weights' first features are the same whatever the distortion.")
         spread = np.std(distances)
-        score = LowLevelScore(
-            1.0,
-            _three_digits(spread / np.std(k)),
-            _three_digits(NUMBER_SHARE * spread / np.std(n)),
-            number_regression,
+        score = dataclasses.replace(
+            _CENTRED,
+            distortion_weight=_three_digits(spread / np.std(k)),
+            number_weight=_three_digits(NUMBER_SHARE * spread / np.std(n)),
+            number_regression=number_regression,
         )
     worst = np.flatnonzero(levels == levels.max())
     median = float(np.median([score.total(distances[i], torch.from_numpy(means[i])) for i in worst]))
@@ -130,13 +133,14 @@ def measure(
 
     Args:
         photographs: pristine ones; beyond `most`, so many evenly spaced in their order.
-        branch: encoder, its pristine statistics and settings.
+        branch: encoder, its pristine statistics and settings; its score is not used.
         most: photographs to measure.
 
     Raises:
         ImageReadError: a photograph cannot be read.
         ScoreError: a version cannot be measured.
     """
+    branch = dataclasses.replace(branch, score=_CENTRED)
     rows = [
         (*distance_and_mean(version, branch), level)
         for path in tqdm(evenly_spaced(photographs, most), desc="Calibration", unit="photo", disable=None)

@@ -7,18 +7,27 @@ from dataclasses import dataclass
 
 import torch
 
+from Evaluation.patches import centre_weights
+
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """Mean (F,) and covariance (F, F) with divisor count - 1, float64 on the CPU, of `count` features."""
+    """Mean (F,) and unbiased covariance (F, F), float64 on the CPU, of `count` features."""
 
     mean: torch.Tensor
     covariance: torch.Tensor
     count: int
 
 
-def statistics(features: torch.Tensor) -> FeatureStatistics:
-    """Mean and covariance of features (N, F).
+def statistics(features: torch.Tensor, weights: torch.Tensor | None = None) -> FeatureStatistics:
+    """Mean and covariance of features (N, F), all alike or weighted.
+
+    With shares p = weights / sum(weights): `m = sum_i p_i f_i` and
+    `C = sum_i p_i (f_i - m)(f_i - m)^T / (1 - sum_i p_i^2)`, whose divisor is N - 1 over N for equal weights.
+
+    Args:
+        features: of N patches.
+        weights: (N,), above 0, float64 on the CPU; None: all alike.
 
     Raises:
         ValueError: fewer than 2 rows, which have no covariance, or a value that is not finite.
@@ -28,9 +37,19 @@ def statistics(features: torch.Tensor) -> FeatureStatistics:
     features = features.detach().cpu().double()
     if not features.isfinite().all():
         raise ValueError("The encoder's features are not finite; the weights do not fit this input.")
-    mean = features.mean(0)
+    if weights is None:
+        weights = torch.ones(len(features), dtype=torch.float64)
+    shares = weights / weights.sum()
+    mean = shares @ features
     centred = features - mean
-    return FeatureStatistics(mean, centred.T @ centred / (len(features) - 1), len(features))
+    covariance = (centred.T * shares) @ centred / (1 - shares.square().sum())
+    return FeatureStatistics(mean, covariance, len(features))
+
+
+def grid_statistics(features: torch.Tensor, centre_deviation: float) -> FeatureStatistics:
+    """`statistics` of patches' features (rows, columns, F), which weigh as `centre_weights` says."""
+    rows, columns = features.shape[:2]
+    return statistics(features.flatten(0, 1), centre_weights(rows, columns, centre_deviation))
 
 
 def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisation: float) -> float:

@@ -1,8 +1,8 @@
 """Named blocks of a picture's features: what few-label regression sets end to end (method.md part 5).
 
 `high` and `low` are the authors' features of the whole picture. The others are options: `low_patches`
-are the statistics of the patches that the zero-shot score looks at, and the blocks that end in `_half`
-look at the picture at half scale.
+are the statistics of the patches that the zero-shot score looks at, those in the middle of the picture
+weighing most, and the blocks that end in `_half` look at the picture at half scale.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 from torch import nn
 
 from configs import VERSION, ZeroShot
+from Evaluation.distance import grid_statistics
 from Evaluation.encoders import Encoders, Say, load_encoders
 from Evaluation.features import at_least_smallest, resize, whole_picture_features
-from Evaluation.patches import patch_features, patch_grid
+from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
 from Evaluation.zeroshot import enlarged_size
 from models.attention_pool import Positions
 from models.high_level import SMALLEST_PICTURE
@@ -111,7 +112,8 @@ def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) ->
                 compute = partial(_whole, encoder=low, precision=precision, half=half)
                 blocks.append(Block(name, FEATURES, compute, depends))
             else:
-                depends = {**depends, "patch_size": str(settings.patch_size)}
+                own = {"patch_size": settings.patch_size, "centre_deviation": CENTRE_DEVIATION}
+                depends = {**depends, **{name: str(value) for name, value in own.items()}}
                 compute = partial(_patches, encoder=low, precision=precision, half=half, settings=settings)
                 blocks.append(Block(name, 2 * FEATURES, compute, depends))
     return blocks
@@ -145,7 +147,7 @@ def _whole(
 def _patches(
     picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot
 ) -> tuple[torch.Tensor, str]:
-    """Mean, then unbiased standard deviation, of the features of patches that overlap by half: (256,)."""
+    """Mean, then standard deviation, of the features of patches that overlap by half: (256,)."""
     note, size = "", settings.patch_size
     if half:
         picture, note = halved(picture, math.ceil(settings.enlarged_short_side * size))
@@ -155,8 +157,13 @@ def _patches(
         picture = resize(picture, *enlarged)
         note += f", enlarged to {enlarged[1]}x{enlarged[0]}"
     # At least two patches: `enlarged_size` sees to that, so there is a deviation.
-    features = patch_features(encoder, patch_grid(picture, size, size // 2), settings.chunk, precision)
-    return torch.cat([features.mean(0), features.std(0)]).float(), note
+    return mean_and_deviation(overlapping_features(picture, encoder, settings, precision)), note
+
+
+def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
+    """The block `low_patches` (2 F,), float32, of a picture whose `overlapping_features` are there."""
+    measured = grid_statistics(features, CENTRE_DEVIATION)
+    return torch.cat([measured.mean, measured.covariance.diagonal().sqrt()]).float()
 
 
 def _expanded(asked: Sequence[str]) -> list[str]:

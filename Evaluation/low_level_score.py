@@ -17,6 +17,7 @@ _SCALE_KEY = "distance_scale"
 _WEIGHT_KEY = "distortion_weight"
 _NUMBER_WEIGHT_KEY = "number_weight"
 _NUMBER_KEY = "number_regression"
+_CENTRE_KEY = "centre_deviation"
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class LowLevelScore:
     """What a score takes from a picture: `low_level_quality` of `scale * (d + w * k + v * n)`.
 
     d is the paper's distance; k is `visible_distortion` and w `distortion_weight`; n is
-    `number_of_distortions` by `number_regression`, and v `number_weight`. The default is the paper's score.
+    `number_of_distortions` by `number_regression`, and v `number_weight`. The patches that they are taken of
+    weigh as `centre_weights` with `centre_deviation` says. The default is the paper's score.
     """
 
     scale: float = 1.0
     distortion_weight: float = 0.0
     number_weight: float = 0.0
     number_regression: tuple[float, ...] = ()
+    centre_deviation: float = math.inf
 
     def total(self, d: float, mean: torch.Tensor) -> float:
         """`scale * (d + w * k + v * n)`, 0 where that is negative (k and n may be).
@@ -55,7 +58,10 @@ class LowLevelScore:
             parts.append(f"{self.distortion_weight:g} x distortion")
         if self.number_weight:
             parts.append(f"{self.number_weight:g} x number of distortions")
-        return f"{self.scale:g} x " + (f"({' + '.join(parts)})" if parts[1:] else parts[0])
+        formula = f"{self.scale:g} x " + (f"({' + '.join(parts)})" if parts[1:] else parts[0])
+        if self.centre_deviation == math.inf:
+            return formula
+        return f"{formula}, patches weighted by a Gaussian of {self.centre_deviation:g} half sides"
 
     def metadata(self) -> dict[str, str]:
         """What `score_of_weights` reads, for the metadata of a weights file."""
@@ -64,6 +70,7 @@ class LowLevelScore:
             _WEIGHT_KEY: str(self.distortion_weight),
             _NUMBER_WEIGHT_KEY: str(self.number_weight),
             _NUMBER_KEY: json.dumps(self.number_regression),
+            _CENTRE_KEY: str(self.centre_deviation),
         }
 
 
@@ -98,8 +105,9 @@ def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
     """The score that a weights file asks for; the paper's where its metadata does not speak of it.
 
     Raises:
-        WeightsError: the scale is not a finite number above 0, a weight not one of 0 or more, or the
-            regression not a list of such; the message names `path`, where the metadata is from.
+        WeightsError: the scale is not a finite number above 0, a weight not one of 0 or more, the regression
+            not a list of such, or the deviation not 0.1 or more; the message names `path`, where the
+            metadata is from.
     """
     scale = _number(metadata, _SCALE_KEY, PAPER.scale)
     if not 0 < scale < math.inf:
@@ -113,7 +121,13 @@ def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
             f"{path}: '{_NUMBER_KEY}' is '{metadata.get(_NUMBER_KEY, '')}', expected a list of "
             f"{len(TAUGHT) + 1} finite numbers."
         )
-    return LowLevelScore(scale, weight, number_weight, regression)
+    deviation = _number(metadata, _CENTRE_KEY, PAPER.centre_deviation)
+    # Less would leave all weight with one patch, which has no covariance.
+    if not deviation >= 0.1:
+        raise WeightsError(
+            f"{path}: '{_CENTRE_KEY}' is '{metadata[_CENTRE_KEY]}', expected a number of 0.1 or more, or inf."
+        )
+    return LowLevelScore(scale, weight, number_weight, regression, deviation)
 
 
 def _weight(metadata: Mapping[str, str], key: str, path: Path) -> float:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from configs import ZeroShot
 from models.device import autocast, full_float32
 
 GREY = (0.2989, 0.587, 0.114)
@@ -32,6 +33,24 @@ def patch_grid(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
         raise ValueError(f"A picture of {width}x{height} pixels holds no patch of {size}x{size}.")
     windows = picture.unfold(1, size, stride).unfold(2, size, stride)  # (C, rows, columns, size, size)
     return windows.permute(1, 2, 0, 3, 4)  # (rows, columns, C, size, size)
+
+
+# People look at the middle of a picture first and most, and photographers put there what they mean (Tatler,
+# The central fixation bias in scene viewing, Journal of Vision 2007). In half sides: a border in the middle
+# of its side weighs a twentieth of the centre.
+CENTRE_DEVIATION = 0.4
+
+
+def centre_weights(rows: int, columns: int, deviation: float) -> torch.Tensor:
+    """Weights (rows * columns,) in (0, 1], float64, row by row, of patches that overlap by half.
+
+    `exp(-(y^2 + x^2) / (2 deviation^2))`, where y and x lead from the middle of all patches to that of one,
+    in half sides of what they cover: -1 and 1 are borders. Infinity weighs all alike.
+    """
+    y, x = (
+        (2 * torch.arange(count, dtype=torch.float64) + 1 - count) / (count + 1) for count in (rows, columns)
+    )
+    return torch.exp(-(y[:, None].square() + x.square()) / (2 * deviation**2)).flatten()
 
 
 def extract_patches(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
@@ -122,6 +141,17 @@ def patch_features(
             batch = grid[places // columns, places % columns]  # (n, 3, p, p), the only copy
             features.append(encoder(batch.to(device)).cpu().double())
     return torch.cat(features)
+
+
+def overlapping_features(
+    picture: torch.Tensor, encoder: nn.Module, settings: ZeroShot, precision: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Features (rows, columns, F), float64 on the CPU, of a picture's patches, which overlap by half.
+
+    Arguments are those of `patch_grid` and `patch_features`.
+    """
+    grid = patch_grid(picture, settings.patch_size, settings.patch_size // 2)
+    return patch_features(encoder, grid, settings.chunk, precision).unflatten(0, grid.shape[:2])
 
 
 def _gaussian_window(like: torch.Tensor) -> torch.Tensor:

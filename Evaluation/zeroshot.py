@@ -15,7 +15,7 @@ import torch
 from configs import ZeroShot
 from datasets.rated_sets import RatedImage
 from datasets.read_ahead import read_ahead
-from Evaluation.distance import FeatureStatistics, distance, low_level_quality, statistics
+from Evaluation.distance import FeatureStatistics, distance, grid_statistics, low_level_quality
 from Evaluation.features import (
     ScoreError,
     as_the_set_resizes,
@@ -25,7 +25,7 @@ from Evaluation.features import (
     with_short_side,
 )
 from Evaluation.low_level_score import PAPER, LowLevelScore
-from Evaluation.patches import patch_features, patch_grid
+from Evaluation.patches import overlapping_features
 from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
 from models.low_level import LowLevelEncoder
@@ -112,6 +112,8 @@ def with_two_patches(picture: torch.Tensor, settings: ZeroShot) -> tuple[torch.T
 def distance_and_mean(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[float, torch.Tensor]:
     """Of a picture's patches, overlapping by half: the paper's distance, 0 or more, and mean features (F,).
 
+    Patches weigh as `branch.score.centre_deviation` says.
+
     Args:
         picture: (3, H, W) in [0, 1], of two patches or more (`with_two_patches`).
         branch: encoder, pristine statistics and settings.
@@ -119,11 +121,14 @@ def distance_and_mean(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[fl
     Raises:
         ScoreError: the distance cannot be computed.
     """
-    size = branch.settings.patch_size
-    grid = patch_grid(picture, size, size // 2)
-    features = patch_features(branch.encoder, grid, branch.settings.chunk, branch.precision)
+    features = overlapping_features(picture, branch.encoder, branch.settings, branch.precision)
+    return distance_and_mean_of(features, branch)
+
+
+def distance_and_mean_of(features: torch.Tensor, branch: LowLevelBranch) -> tuple[float, torch.Tensor]:
+    """`distance_and_mean` of a picture whose `overlapping_features` are there."""
     try:
-        measured = statistics(features)
+        measured = grid_statistics(features, branch.score.centre_deviation)
         d = distance(branch.pristine, measured, branch.settings.regularisation)
     except ValueError as error:
         raise ScoreError(str(error)) from None

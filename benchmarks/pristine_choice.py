@@ -23,15 +23,15 @@ from command_line import CommandLine
 from configs import ZeroShot
 from datasets.decoder import list_images, read_image
 from datasets.read_ahead import read_ahead
-from Evaluation.distance import FeatureStatistics, distance, statistics
+from Evaluation.distance import FeatureStatistics, distance, grid_statistics, statistics
 from Evaluation.features import as_the_set_resizes
 from Evaluation.low_level_score import LowLevelScore, score_of_weights
 from Evaluation.metrics import srcc
 from Evaluation.patches import (
     colorfulness,
     extract_patches,
+    overlapping_features,
     patch_features,
-    patch_grid,
     pristine_places,
     sharpness,
 )
@@ -122,7 +122,7 @@ def main() -> int:
         paths = list_images(args.pristine_img_dir)
         progress = tqdm(paths, desc="Pristine photographs", disable=None)
         photographs = [found for path in progress if (found := _candidates(path, weights, precision))]
-        tested = _test(load_sets(args.clive, args.synthetic), weights, precision)
+        tested = _test(load_sets(args.clive, args.synthetic), weights, precision, score)
         _compare(photographs, tested, score)
     except (ValueError, OSError) as error:
         print(f"pristine_choice: {error}", file=sys.stderr)
@@ -168,7 +168,7 @@ def _pristine(photograph: Sequence[Candidates], choice: Choice) -> torch.Tensor:
     return torch.cat([one.chosen(choice) for one in photograph if one.short_side in wanted])
 
 
-def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype) -> Tested:
+def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype, score: LowLevelScore) -> Tested:
     settings, measured = ZeroShot(), []
     pictures = read_ahead([image.path for image in sets.images])
     read = zip(sets.images, pictures, strict=True)
@@ -176,8 +176,8 @@ def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype) -> Teste
         if isinstance(picture, str):
             raise ValueError(f"{image.path}: {picture}")
         picture = with_two_patches(as_the_set_resizes(image, picture)[0], settings)[0]
-        grid = patch_grid(picture, settings.patch_size, settings.patch_size // 2)
-        measured.append(statistics(patch_features(weights.model, grid, settings.chunk, precision)))
+        features = overlapping_features(picture, weights.model, settings, precision)
+        measured.append(grid_statistics(features, score.centre_deviation))
     return Tested(tuple(measured), sets)
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from configs import FewLabels
 from datasets.rated_sets import RatedImage, RatedSetError, load_rated_set
+from datasets.read_ahead import read_ahead
 from datasets.synthetic_set import KINDS, load_synthetic_set, of_each_photograph
+from Evaluation.distance import low_level_quality
+from Evaluation.feature_blocks import mean_and_deviation
+from Evaluation.features import ScoreError, as_the_set_resizes
 from Evaluation.few_labels import evaluate, summarise
 from Evaluation.labelled_features import LabelledFeatures
 from Evaluation.metrics import bootstrap_srcc, resample_counts, srcc, undefined
+from Evaluation.patches import overlapping_features
 from Evaluation.splits import SplitError, draw_splits
-from Evaluation.zeroshot import LowLevelBranch, score_images
+from Evaluation.zeroshot import LowLevelBranch, distance_and_mean_of, with_two_patches
 from models.low_level import FEATURES
 
 # SRCC of CLIVE, of the whole synthetic set, of each kind in it, and its mean within a photograph.
@@ -82,23 +86,22 @@ def load_sets(clive: Path, synthetic: Path) -> Sets:
 def score_sets(sets: Sets, branch: LowLevelBranch) -> tuple[np.ndarray, np.ndarray]:
     """Q_low of all pictures (N + M,), and the block `low_patches` of CLIVE's (N, 256), from one pass.
 
-    The block is mean and deviation of the same patches' features, so they are taken as they leave the
-    encoder. NaN where a picture has no score.
+    NaN where a picture has no score.
     """
-    scores, features = np.full(len(sets.images), np.nan), []
-    outputs: list[torch.Tensor] = []
-    hook = branch.encoder.register_forward_hook(lambda _, __, output: outputs.append(output.cpu().double()))
-    try:
-        rows = score_images(sets.images, branch)
-        for place, row in enumerate(tqdm(rows, total=len(sets.images), desc="Scoring", unit="image")):
-            if row.q_low is not None:
-                scores[place] = row.q_low
+    scores = np.full(len(sets.images), np.nan)
+    blocks = np.full((len(sets.clive), 2 * FEATURES), np.nan, np.float32)
+    pictures = zip(sets.images, read_ahead([image.path for image in sets.images]), strict=True)
+    progress = tqdm(pictures, total=len(sets.images), desc="Scoring", unit="image")
+    for place, (image, picture) in enumerate(progress):
+        if isinstance(picture, str):  # the reason why it cannot be read
+            continue
+        with suppress(ScoreError):
+            patched, _ = with_two_patches(as_the_set_resizes(image, picture)[0], branch.settings)
+            features = overlapping_features(patched, branch.encoder, branch.settings, branch.precision)
+            scores[place] = low_level_quality(branch.score.total(*distance_and_mean_of(features, branch)))
             if place < len(sets.clive):
-                features.append(_block(outputs) if row.q_low is not None else _block([]))
-            outputs.clear()
-    finally:
-        hook.remove()
-    return scores, np.stack(features)
+                blocks[place] = mean_and_deviation(features).numpy()
+    return scores, blocks
 
 
 def few_label_srcc(sets: Sets, features: np.ndarray, count: int) -> float:
@@ -148,14 +151,6 @@ def differences(sets: Sets, scores: np.ndarray, others: np.ndarray) -> dict[str,
     neither = np.isnan(scores) | np.isnan(others)
     ours, theirs = (figures(sets, np.where(neither, np.nan, part)) for part in (scores, others))
     return {name: ours[name].minus(theirs[name]) for name in FIGURES}
-
-
-def _block(outputs: Sequence[torch.Tensor]) -> np.ndarray:
-    """Mean and unbiased deviation (256,) of patches' features; NaN where there are none."""
-    if not outputs:
-        return np.full(2 * FEATURES, np.nan, np.float32)
-    features = torch.cat(list(outputs))
-    return torch.cat([features.mean(0), features.std(0)]).float().numpy()
 
 
 def _counts(things: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The two numbers of a score from measurements, and the measurements."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from Evaluation.calibration import (
     trained_on_targets,
 )
 from Evaluation.distance import distance_of_quality, low_level_quality, statistics
+from Evaluation.low_level_score import LowLevelScore
 from Evaluation.ridge import fit_ridge
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
 from models.low_level import LowLevelEncoder
@@ -45,7 +47,7 @@ def test_distortion_has_the_spread_of_the_distance_and_its_number_a_quarter():
     k, n = MEANS[:, 0] + MEANS[:, 2:].sum(1) / 2, MEANS[:, 2] + 0.5
     w, v = DISTANCES.std() / k.std(), DISTANCES.std() / n.std() / 4
     assert (score.distortion_weight, score.number_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
-    assert score.number_regression == REGRESSION
+    assert (score.number_regression, score.centre_deviation) == (REGRESSION, 0.4)
     # At level .9 the median version is the fourth one.
     median = 5.0 + score.distortion_weight * 0.8 + score.number_weight * 1.1
     assert score.scale == float(f"{100 * np.log(19) / median:.3g}")
@@ -111,6 +113,7 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
         Image.fromarray(pixels).save(tmp_path / name)
     paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
     distances, means, levels = measure(paths, branch, most=2)
+    centred = replace(branch, score=LowLevelScore(centre_deviation=0.4))
     assert len(distances) == len(means) == 2 * len(KINDS) * len(LEVELS)
     assert levels.tolist() == 2 * len(KINDS) * [*LEVELS]
     expected = []
@@ -122,7 +125,7 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
                 photograph = pixels[:, 24:536].astype(np.float32) / np.float32(255)
                 version = np.rint(apply(kind, photograph, level, next(generators)) * 255).astype(np.uint8)
                 tensor = torch.from_numpy(version).permute(2, 0, 1).float() / 255
-                expected.append(distance_and_mean(tensor, branch))
+                expected.append(distance_and_mean(tensor, centred))
     np.testing.assert_allclose(distances, [d for d, _ in expected], rtol=1e-6)
     np.testing.assert_allclose(means, torch.stack([mean for _, mean in expected]), rtol=1e-6)
     # The noise follows from the name: the two photographs are equal but for that.

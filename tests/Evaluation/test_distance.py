@@ -70,6 +70,20 @@ def test_statistics_are_torch_cov(count, features, offset, seed):
     assert ours.count == count
 
 
+@given(st.integers(2, 40), st.floats(0.1, 10), st.integers(0, 2**31))
+@settings(max_examples=50, deadline=None)
+def test_weighted_statistics_are_numpys(count, scale, seed):
+    """Weights of 1 are none, and only their proportions matter."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, 5, dtype=torch.float64, generator=generator)
+    weights = 0.01 + torch.rand(count, dtype=torch.float64, generator=generator)
+    ours, scaled = statistics(x, weights), statistics(x, scale * weights)
+    np.testing.assert_allclose(ours.mean, np.average(x, axis=0, weights=weights), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours.covariance, np.cov(x.T, aweights=weights), rtol=1e-6, atol=1e-10)
+    torch.testing.assert_close(ours.covariance, scaled.covariance, rtol=1e-9, atol=1e-12)
+    assert torch.equal(statistics(x, torch.ones(count).double()).covariance, statistics(x).covariance)
+
+
 @given(st.integers(0, 2**31), st.integers(2, 30), st.integers(2, 30))
 @settings(max_examples=30, deadline=None)
 def test_distance_is_symmetric_and_0_to_itself(seed, m, n):

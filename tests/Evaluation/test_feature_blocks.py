@@ -19,7 +19,7 @@ from Evaluation.encoders import Encoders, add_encoder_arguments
 from Evaluation.feature_blocks import BLOCKS, BlockError, halved, load_blocks, make_blocks
 from Evaluation.feature_table import Store, table_of_features
 from Evaluation.features import resize
-from Evaluation.patches import extract_patches
+from Evaluation.patches import centre_weights, extract_patches
 from models.low_level_weights import find_low_level, load_low_level
 
 
@@ -38,10 +38,11 @@ def blocks_by_name(encoders):
     return {block.name: block for block in make_blocks(encoders, BLOCKS, ZeroShot())}
 
 
-def test_patch_blocks_are_the_statistics_of_the_zero_shot_patches(encoders, picture):
+def test_patch_blocks_are_the_centred_statistics_of_the_zero_shot_patches(encoders, picture):
     features, note = blocks_by_name(encoders)["low_patches"].compute(picture)
     with torch.inference_mode():
-        expected = statistics(encoders.low.model(extract_patches(picture, 96, 48)).double())
+        of_patches = encoders.low.model(extract_patches(picture, 96, 48)).double()
+    expected = statistics(of_patches, centre_weights(4, 5, 0.4))
     np.testing.assert_allclose(features[:128], expected.mean, atol=1e-5)
     np.testing.assert_allclose(features[128:], expected.covariance.diagonal().sqrt(), atol=1e-5)
     assert note == ""

@@ -56,33 +56,40 @@ def pristine():
     return statistics(torch.rand(30, 4, generator=torch.Generator().manual_seed(1)))
 
 
-def by_numpy(picture, pristine, scale, weight, number_weight):
+def by_numpy(picture, pristine, scale, weight, number_weight, centre_deviation):
     pixels = picture.numpy().astype(np.float64)
-    rows = []
-    for top in range(0, pixels.shape[1] - 95, 48):
-        for left in range(0, pixels.shape[2] - 95, 48):
+    rows, weights = [], []
+    tops, lefts = range(0, pixels.shape[1] - 95, 48), range(0, pixels.shape[2] - 95, 48)
+    for top in tops:
+        for left in lefts:
             patch = pixels[:, top : top + 96, left : left + 96]
             rows.append([patch[0].std(ddof=1), patch[0].mean(), patch[1, 0, 0], patch[2, 5, 7]])
-    features = np.array(rows)
-    difference = pristine.mean.numpy() - features.mean(0)
-    covariance = (pristine.covariance.numpy() + np.cov(features.T)) / 2 + 0.001 * np.eye(4)
+            covered = np.array([tops[-1] + 96, lefts[-1] + 96])
+            place = (np.array([top, left]) + 48 - covered / 2) / (covered / 2)
+            weights.append(np.exp(-(place @ place) / 2 / centre_deviation**2))
+    features, weights = np.array(rows), np.array(weights)
+    mean = np.average(features, axis=0, weights=weights)
+    difference = pristine.mean.numpy() - mean
+    covariance = (pristine.covariance.numpy() + np.cov(features.T, aweights=weights)) / 2 + 0.001 * np.eye(4)
     d = np.sqrt(difference @ np.linalg.inv(covariance) @ difference)
-    k = (features[:, 0] + (features[:, 2] + features[:, 3]) / 2).mean()
-    n = (0.5 * features[:, 0] - 0.2 * features[:, 1] + 0.7 * features[:, 2] + 0.1).mean()
+    k = mean[0] + (mean[2] + mean[3]) / 2
+    n = 0.5 * mean[0] - 0.2 * mean[1] + 0.7 * mean[2] + 0.1
     return 1 - 1 / (1 + np.exp(-scale * (d + weight * k + number_weight * n) / 100))
 
 
+@pytest.mark.parametrize("centre_deviation", [np.inf, 0.4])
 @pytest.mark.parametrize("numbers", [(1.0, 0.0, 0.0), (41.2, 0.0, 0.0), (41.2, 3.1, 0.0), (0.5, 200.0, 0.0),
                                      (9.0, 0.0, 40.0), (9.0, 30.0, 40.0)])  # fmt: skip
-def test_the_formula(picture, pristine, numbers):
-    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=LowLevelScore(*numbers, REGRESSION))
-    expected = by_numpy(picture, pristine, *numbers)
+def test_the_formula(picture, pristine, numbers, centre_deviation):
+    score = LowLevelScore(*numbers, REGRESSION, centre_deviation)
+    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=score)
+    expected = by_numpy(picture, pristine, *numbers, centre_deviation)
     assert score_picture(ANY, picture, branch).q_low == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_papers_score_is_the_distance_to_the_last_bit(picture, pristine):
     branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot())
-    assert branch.score == PAPER == LowLevelScore(1.0, 0.0, 0.0, ())
+    assert branch.score == PAPER == LowLevelScore(1.0, 0.0, 0.0, (), float("inf"))
     assert low_level_distance(picture, branch) == distance_and_mean(picture, branch)[0]
     assert PAPER.total(0.1 + 0.2, torch.full((128,), -7.0)) == 0.1 + 0.2
 
@@ -122,12 +129,13 @@ def test_the_score_that_metadata_asks_for():
     # As weights from before the number of distortions was weighed ask.
     former = {"distance_scale": "41.2", "distortion_weight": "3.1"}
     assert score_of_weights(former, FILE) == LowLevelScore(41.2, 3.1)
-    asked = LowLevelScore(41.2, 3.1, 0.7, tuple(range(19)))
+    asked = LowLevelScore(41.2, 3.1, 0.7, tuple(range(19)), 0.4)
     assert asked.metadata() == {
         "distance_scale": "41.2",
         "distortion_weight": "3.1",
         "number_weight": "0.7",
         "number_regression": str(list(range(19))),
+        "centre_deviation": "0.4",
     }
     for score in (asked, LowLevelScore(2.0), LowLevelScore(2.0, 3.0)):
         assert score_of_weights(score.metadata(), FILE) == score
@@ -156,9 +164,18 @@ def test_metadata_that_asks_for_no_score(key, value, expected):
     assert str(caught.value) == f"w.safetensors: '{key}' is '{value}', expected a finite number {expected}."
 
 
+@pytest.mark.parametrize("deviation", ["none", "nan", "0", "0.09", "-1", "-inf"])
+def test_metadata_that_asks_for_no_weights_of_patches(deviation):
+    with pytest.raises(WeightsError, match=r"^w\.safetensors: 'centre_deviation' is .* 0.1 or more, or inf"):
+        score_of_weights({"centre_deviation": deviation}, FILE)
+    assert score_of_weights({"centre_deviation": "0.1"}, FILE) == LowLevelScore(centre_deviation=0.1)
+
+
 def test_the_formula_in_words():
     assert PAPER.formula() == ""
     assert LowLevelScore(41.2).formula() == "41.2 x distance"
     assert LowLevelScore(1.0, 3.1).formula() == "1 x (distance + 3.1 x distortion)"
     words = "1 x (distance + 3.1 x distortion + 0.5 x number of distortions)"
     assert LowLevelScore(1.0, 3.1, 0.5, REGRESSION).formula() == words
+    centred = f"{words}, patches weighted by a Gaussian of 0.4 half sides"
+    assert LowLevelScore(1.0, 3.1, 0.5, REGRESSION, 0.4).formula() == centred

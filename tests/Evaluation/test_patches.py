@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from configs import ZeroShot
 from Evaluation.patches import (
     WINDOW,
     _gaussian_window,
+    centre_weights,
     colorfulness,
     extract_patches,
+    overlapping_features,
     patch_features,
     patch_grid,
     select_pristine,
@@ -154,3 +157,22 @@ def test_weights_are_those_of_the_numbers(parity):
         synthetic_weights.checksum(synthetic_weights.low_level_state_dict(0))
         == parity("low")["low_state_crc32"]
     )
+
+
+def test_patches_in_the_middle_weigh_most():
+    """Of 3 x 2 patches the outer rows are half of a half side from the middle, both columns a third."""
+    weights = centre_weights(3, 2, 0.4).reshape(3, 2)
+    outer, inner = np.exp(-(1 / 4 + 1 / 9) / 0.32), np.exp(-(1 / 9) / 0.32)
+    np.testing.assert_allclose(weights, [[outer, outer], [inner, inner], [outer, outer]], rtol=1e-12)
+    assert centre_weights(1, 1, 0.4).tolist() == [1]
+    assert centre_weights(2, 3, float("inf")).tolist() == [1] * 6
+
+
+def test_overlapping_features_lie_as_the_patches_do():
+    picture, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), ZeroShot()
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * 96 * 96, 4))
+    features = overlapping_features(picture, encoder, settings)
+    assert features.shape == (3, 4, 4)
+    with torch.inference_mode():
+        expected = encoder(picture[None, :, 48:144, 144:240])[0]
+    torch.testing.assert_close(features[1, 3], expected.double(), rtol=1e-4, atol=1e-5)
