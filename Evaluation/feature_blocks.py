@@ -1,8 +1,9 @@
 """Named blocks of a picture's features: what few-label regression sets end to end (method.md part 5).
 
 `high` and `low` are the authors' features of the whole picture. The others are options: `low_patches`
-are the statistics of the patches that the zero-shot score looks at, those in the middle of the picture
-weighing most, and the blocks that end in `_half` look at the picture at half scale.
+are statistics of the patches that the zero-shot score looks at, those in the middle of the picture weighing
+most, `low_inner` those of the network's inner layers, and the blocks that end in `_half` look at the
+picture at half scale.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
 from Evaluation.zeroshot import enlarged_size
 from models.attention_pool import Positions
 from models.high_level import SMALLEST_PICTURE
-from models.low_level import FEATURES
+from models.low_level import FEATURES, INNER_FEATURES, InnerFeatures
 
 # In the order in which they are set end to end; the first two as the authors do.
-BLOCKS = ("high", "low", "low_patches", "high_half", "low_half", "low_patches_half")
+BLOCKS = (
+    "high", "low", "low_patches", "low_inner", "high_half", "low_half", "low_patches_half", "low_inner_half"
+)  # fmt: skip
 # What `--features` takes besides the names of blocks.
 GROUPS = {"both": ("high", "low"), "all": BLOCKS}
 
@@ -112,10 +115,16 @@ def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) ->
                 compute = partial(_whole, encoder=low, precision=precision, half=half)
                 blocks.append(Block(name, FEATURES, compute, depends))
             else:
-                own = {"patch_size": settings.patch_size, "centre_deviation": CENTRE_DEVIATION}
-                depends = {**depends, **{name: str(value) for name, value in own.items()}}
-                compute = partial(_patches, encoder=low, precision=precision, half=half, settings=settings)
-                blocks.append(Block(name, 2 * FEATURES, compute, depends))
+                inner = kind == "low_inner"
+                encoder = InnerFeatures(low) if inner else low
+                compute = partial(
+                    _patches, encoder=encoder, precision=precision, half=half, settings=settings
+                )
+                depends |= {
+                    "patch_size": str(settings.patch_size),
+                    "centre_deviation": str(CENTRE_DEVIATION),
+                }
+                blocks.append(Block(name, 2 * (INNER_FEATURES if inner else FEATURES), compute, depends))
     return blocks
 
 
@@ -147,7 +156,7 @@ def _whole(
 def _patches(
     picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot
 ) -> tuple[torch.Tensor, str]:
-    """Mean, then standard deviation, of the features of patches that overlap by half: (256,)."""
+    """Mean, then standard deviation, of the F features of patches that overlap by half: (2 F,)."""
     note, size = "", settings.patch_size
     if half:
         picture, note = halved(picture, math.ceil(settings.enlarged_short_side * size))
@@ -161,7 +170,7 @@ def _patches(
 
 
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
-    """The block `low_patches` (2 F,), float32, of a picture whose `overlapping_features` are there."""
+    """Mean, then standard deviation (2 F,), float32, of a picture's `overlapping_features`."""
     measured = grid_statistics(features, CENTRE_DEVIATION)
     return torch.cat([measured.mean, measured.covariance.diagonal().sqrt()]).float()
 

@@ -9,6 +9,8 @@ import torchvision
 from torch import nn
 
 FEATURES = 128
+# Channels of the four stages of a ResNet-18 together.
+INNER_FEATURES = 64 + 128 + 256 + 512
 
 
 class LowLevelEncoder(nn.Module):
@@ -26,6 +28,27 @@ class LowLevelEncoder(nn.Module):
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Features (N, 128), not normalised, of pictures (N, 3, H, W) in [0, 1], not standardised."""
         return self.head(self.resnet(pictures))
+
+
+class InnerFeatures(nn.Module):
+    """What the four stages of a low-level encoder see of a picture on the way to its features.
+
+    The last layers keep what training asked for; the first ones still know what a picture looks like.
+    """
+
+    def __init__(self, encoder: LowLevelEncoder) -> None:
+        super().__init__()
+        self.resnet = encoder.resnet
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Means over places of all channels, (N, 960), of pictures (N, 3, H, W) in [0, 1]."""
+        net = self.resnet
+        seen = net.maxpool(net.relu(net.bn1(net.conv1(pictures))))
+        means = []
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            seen = stage(seen)
+            means.append(seen.mean((2, 3)))
+        return torch.cat(means, 1)
 
 
 @torch.no_grad()

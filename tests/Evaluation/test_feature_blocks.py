@@ -48,9 +48,24 @@ def test_patch_blocks_are_the_centred_statistics_of_the_zero_shot_patches(encode
     assert note == ""
 
 
+def test_inner_blocks_are_of_what_the_stages_of_the_network_see(encoders, picture):
+    features, note = blocks_by_name(encoders)["low_inner"].compute(picture)
+    net, seen = encoders.low.model.resnet, []
+    stages = (net.layer1, net.layer2, net.layer3, net.layer4)
+    hooks = [stage.register_forward_hook(lambda *call: seen.append(call[2].mean((2, 3)))) for stage in stages]
+    with torch.inference_mode():
+        net(extract_patches(picture, 96, 48))
+    for hook in hooks:
+        hook.remove()
+    expected = statistics(torch.cat(seen, 1).double(), centre_weights(4, 5, 0.4))
+    np.testing.assert_allclose(features[:960], expected.mean, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(features[960:], expected.covariance.diagonal().sqrt(), rtol=1e-4, atol=1e-5)
+    assert note == ""
+
+
 def test_half_blocks_look_at_the_halved_picture(encoders, picture):
     blocks, large = blocks_by_name(encoders), resize(picture, 300, 400)
-    for name in ("low", "low_patches"):
+    for name in ("low", "low_patches", "low_inner"):
         expected, _ = blocks[name].compute(resize(large, 150, 200))
         found, note = blocks[f"{name}_half"].compute(large)
         torch.testing.assert_close(found, expected)
