@@ -15,21 +15,16 @@ it is complete: an interrupted run goes on where it stopped.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +43,7 @@ from datasets.distortions import (
     quantised,
     split_kind,
 )
+from datasets.processes import in_processes, stop_if_interrupted
 
 RECORD = "synthesis.json"
 
@@ -92,7 +88,7 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
     _settle(output, config)
     jobs = [(path, output / label, config) for path, label in names_of(paths).items()]
     summary = Summary()
-    with contextlib.closing(_work(jobs, workers)) as results:
+    with contextlib.closing(in_processes(_photograph, jobs, workers)) as results:
         for done in tqdm(results, total=len(jobs), unit="photograph", smoothing=0.05):
             for part in dataclasses.fields(Summary):
                 setattr(summary, part.name, getattr(summary, part.name) + getattr(done, part.name))
@@ -222,39 +218,6 @@ def names_of(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: labels[path] for path in paths}
 
 
-def _work(jobs: list[tuple[Path, Path, Synthesis]], workers: int) -> Generator[Summary, None, None]:
-    """The summaries of all jobs as they finish; an interruption stops the other processes first."""
-    if workers == 1 or len(jobs) == 1:
-        yield from map(_photograph, jobs)
-        return
-    stop = multiprocessing.Event()
-    with concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(jobs)), initializer=_enlist, initargs=(stop,)
-    ) as executor:
-        try:
-            futures = [executor.submit(_photograph, job) for job in jobs]
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise OSError(
-                "a worker process was killed, often for lack of memory: use fewer --workers"
-            ) from None
-        except BaseException:
-            stop.set()
-            executor.shutdown(cancel_futures=True)
-            raise
-
-
-_stop: Event | None = None
-
-
-def _enlist(stop: Event) -> None:
-    """A new worker process: Ctrl-C is the parent's to handle, which then sets `stop`."""
-    global _stop
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
     """All folders of one photograph; the second of `job` is their path without size and crop."""
     path, prefix, config = job
@@ -317,8 +280,7 @@ def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis
     try:
         part.mkdir()
         for stem, pixels in versions(reference, config, rng, folder.shrink):
-            if _stop is not None and _stop.is_set():
-                raise KeyboardInterrupt
+            stop_if_interrupted()
             file = part / f"{stem}.{config.file_format}"
             Image.fromarray(pixels).save(file)
             written, pictures = written + file.stat().st_size, pictures + 1
