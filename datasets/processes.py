@@ -1,4 +1,4 @@
-"""One function over many jobs in several processes, which an interruption stops in the midst of their work."""
+"""One function over many jobs in several processes, which an interruption stops amid their work."""
 
 from __future__ import annotations
 

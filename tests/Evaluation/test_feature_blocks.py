@@ -48,6 +48,14 @@ def test_patch_blocks_are_the_centred_statistics_of_the_zero_shot_patches(encode
     assert note == ""
 
 
+def test_kept_patch_blocks_are_of_one_weighting_of_the_patches(encoders):
+    """What was kept under another weighting is computed anew; whole pictures know no weighting."""
+    provenances = {name: block.provenance for name, block in blocks_by_name(encoders).items()}
+    assert provenances["low_patches"]["centre_deviation"] == "0.4"
+    assert provenances["low_inner_half"] == provenances["low_patches"]
+    assert "centre_deviation" not in provenances["low"]
+
+
 def test_inner_blocks_are_of_what_the_stages_of_the_network_see(encoders, picture):
     features, note = blocks_by_name(encoders)["low_inner"].compute(picture)
     net, seen = encoders.low.model.resnet, []
