@@ -43,9 +43,8 @@ COUNTED = tuple(dataclasses.replace(preset, versions=4) for preset in (CAMERA_SY
 COUNTED_PHOTOGRAPHS, COUNTED_CROP, DELIVERED = 240, 384, 0.75
 # Spread of the number of distortions, times its weight, over that of the distance, over versions of one
 # distortion each: the number should not part these, so this is what its errors may add.
-NUMBER_SHARE = 0.25
-
-
+NUMBER_SHARE = 0.125
+# What all scores that are made here begin with, and what versions are measured with.
 _CENTRED = LowLevelScore(centre_deviation=CENTRE_DEVIATION)
 
 
@@ -73,8 +72,8 @@ def calibrate(
 ) -> LowLevelScore:
     """The score, its scale and weights rounded to 3 digits, from versions of one distortion each.
 
-    Visible distortion k may vary as much as the distance and the number n of distortions a quarter as much:
-    their weights are `std(d) / std(k)` and `std(d) / (4 std(n))`, 0 where features were not taught. The scale
+    Visible distortion k may vary as much as the distance and the number n of distortions an eighth as much:
+    their weights are `std(d) / std(k)` and `std(d) / (8 std(n))`, 0 where features were not taught. The scale
     then gives the median version at the highest level a Q_low of 0.05.
 
     Args:
@@ -112,7 +111,11 @@ def fit_number_of_distortions(
 ) -> tuple[float, ...]:
     """Ridge regression of the number of distortions on a version's mean taught features: slopes, intercept.
 
-    Arguments and what it raises are those of `measure`.
+    Arguments are those of `measure`.
+
+    Raises:
+        ImageReadError: a photograph cannot be read.
+        ValueError: the weights' features are not finite.
     """
     chosen, size = evenly_spaced(photographs, most), branch.settings.patch_size
     means, numbers = [], []
@@ -180,7 +183,7 @@ def _counted_versions(path: Path, branch: LowLevelBranch) -> Iterator[tuple[torc
     picture = centre(read_image(path), COUNTED_CROP).permute(1, 2, 0)
     reference = np.rint(picture.numpy() * 255).astype(np.uint8)
     rng = np.random.default_rng(_seed(path))
-    generator = torch.Generator().manual_seed(int.from_bytes(_seed(path)[:7], "big"))
+    generator = torch.Generator().manual_seed(int.from_bytes(_seed(path)[:7], "big"))  # it takes 64 bits
     for preset in COUNTED:
         for stem, pixels in versions(reference, preset, rng):
             version = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255

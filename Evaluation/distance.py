@@ -22,8 +22,8 @@ class FeatureStatistics:
 def statistics(features: torch.Tensor, weights: torch.Tensor | None = None) -> FeatureStatistics:
     """Mean and covariance of features (N, F), all alike or weighted.
 
-    With shares p = weights / sum(weights): `m = sum_i p_i f_i` and
-    `C = sum_i p_i (f_i - m)(f_i - m)^T / (1 - sum_i p_i^2)`, whose divisor is N - 1 over N for equal weights.
+    With w the weights and W their sum: `m = sum_i w_i f_i / W` and
+    `C = sum_i w_i (f_i - m)(f_i - m)^T / (W - sum_i w_i^2 / W)`, a divisor of N - 1 for weights of 1.
 
     Args:
         features: of N patches.
@@ -39,10 +39,10 @@ def statistics(features: torch.Tensor, weights: torch.Tensor | None = None) -> F
         raise ValueError("The encoder's features are not finite; the weights do not fit this input.")
     if weights is None:
         weights = torch.ones(len(features), dtype=torch.float64)
-    shares = weights / weights.sum()
-    mean = shares @ features
+    total = weights.sum()
+    mean = (features * weights[:, None]).sum(0) / total
     centred = features - mean
-    covariance = (centred.T * shares) @ centred / (1 - shares.square().sum())
+    covariance = (centred.T * weights) @ centred / (total - weights.square().sum() / total)
     return FeatureStatistics(mean, covariance, len(features))
 
 

@@ -23,7 +23,7 @@ from Evaluation.distance import grid_statistics
 from Evaluation.encoders import Encoders, Say, load_encoders
 from Evaluation.features import at_least_smallest, resize, whole_picture_features
 from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
-from Evaluation.zeroshot import enlarged_size
+from Evaluation.zeroshot import with_two_patches
 from models.attention_pool import Positions
 from models.high_level import SMALLEST_PICTURE
 from models.low_level import FEATURES, INNER_FEATURES, InnerFeatures
@@ -157,16 +157,12 @@ def _patches(
     picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot
 ) -> tuple[torch.Tensor, str]:
     """Mean, then standard deviation, of the F features of patches that overlap by half: (2 F,)."""
-    note, size = "", settings.patch_size
+    note = ""
     if half:
-        picture, note = halved(picture, math.ceil(settings.enlarged_short_side * size))
-    height, width = picture.shape[-2:]
-    enlarged = enlarged_size(height, width, settings)
-    if enlarged != (height, width):
-        picture = resize(picture, *enlarged)
-        note += f", enlarged to {enlarged[1]}x{enlarged[0]}"
-    # At least two patches: `enlarged_size` sees to that, so there is a deviation.
-    return mean_and_deviation(overlapping_features(picture, encoder, settings, precision)), note
+        picture, note = halved(picture, math.ceil(settings.enlarged_short_side * settings.patch_size))
+    picture, enlarged = with_two_patches(picture, settings)
+    features = overlapping_features(picture, encoder, settings, precision)
+    return mean_and_deviation(features), note + enlarged
 
 
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:

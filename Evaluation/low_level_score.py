@@ -24,7 +24,7 @@ _CENTRE_KEY = "centre_deviation"
 class LowLevelScore:
     """What a score takes from a picture: `low_level_quality` of `scale * (d + w * k + v * n)`.
 
-    d is the paper's distance; k is `visible_distortion` and w `distortion_weight`; n is
+    d is the distance; k is `visible_distortion` and w `distortion_weight`; n is
     `number_of_distortions` by `number_regression`, and v `number_weight`. The patches that they are taken of
     weigh as `centre_weights` with `centre_deviation` says. The default is the paper's score.
     """
@@ -39,7 +39,7 @@ class LowLevelScore:
         """`scale * (d + w * k + v * n)`, 0 where that is negative (k and n may be).
 
         Args:
-            d: the paper's distance, 0 or more.
+            d: the distance, 0 or more.
             mean: features (F,), the mean over a picture's patches.
         """
         total = d
@@ -106,8 +106,8 @@ def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
 
     Raises:
         WeightsError: the scale is not a finite number above 0, a weight not one of 0 or more, the regression
-            not a list of such, or the deviation not 0.1 or more; the message names `path`, where the
-            metadata is from.
+            not a list of finite numbers, or the deviation not 0.1 or more; the message names `path`, where
+            the metadata is from.
     """
     scale = _number(metadata, _SCALE_KEY, PAPER.scale)
     if not 0 < scale < math.inf:
@@ -143,7 +143,7 @@ def _numbers(text: str) -> tuple[float, ...] | None:
     try:
         values = json.loads(text)
         numbers = tuple(float(value) for value in values)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return numbers if isinstance(values, list) and all(map(math.isfinite, numbers)) else None
 

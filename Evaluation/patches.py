@@ -50,7 +50,7 @@ def centre_weights(rows: int, columns: int, deviation: float) -> torch.Tensor:
     y, x = (
         (2 * torch.arange(count, dtype=torch.float64) + 1 - count) / (count + 1) for count in (rows, columns)
     )
-    return torch.exp(-(y[:, None].square() + x.square()) / (2 * deviation**2)).flatten()
+    return torch.exp(-(y[:, None].square() + x.square()) / (2 * deviation * deviation)).flatten()
 
 
 def extract_patches(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Zero-shot scores (method.md part 4).
 
-File -> decoder -> patches -> features -> statistics -> distance (and distortion) -> Q_low, and
+File -> decoder -> patches -> features -> statistics -> distance (and distortions) -> Q_low, and
 file -> decoder -> whole picture -> feature -> cosines with two prompts -> Q_high, from one decoding.
 """
 
@@ -110,9 +110,9 @@ def with_two_patches(picture: torch.Tensor, settings: ZeroShot) -> tuple[torch.T
 
 
 def distance_and_mean(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[float, torch.Tensor]:
-    """Of a picture's patches, overlapping by half: the paper's distance, 0 or more, and mean features (F,).
+    """Of a picture's patches, overlapping by half: the distance, 0 or more, and mean features (F,).
 
-    Patches weigh as `branch.score.centre_deviation` says.
+    Patches weigh as `branch.score.centre_deviation` says; all alike they make the paper's distance.
 
     Args:
         picture: (3, H, W) in [0, 1], of two patches or more (`with_two_patches`).

@@ -43,6 +43,7 @@ from config_fields import override
 from configs import TRAINING_PRESETS, VERSION, ConfigError, ZeroShot
 from datasets.decoder import list_images
 from Evaluation.low_level_score import score_of_weights
+from Evaluation.patches import CENTRE_DEVIATION
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.zeroshot import LowLevelBranch
 from models.device import choose_device, choose_precision
@@ -92,6 +93,7 @@ class Evaluator:
                 [(path.name, path.stat().st_size) for path in photographs],
                 dataclasses.asdict(self.settings),
                 VERSION,
+                CENTRE_DEVIATION,  # of the few-label features, whatever the score
             ]
         )
         return (

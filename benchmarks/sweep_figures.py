@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from Evaluation.metrics import bootstrap_srcc, resample_counts, srcc, undefined
 from Evaluation.patches import overlapping_features
 from Evaluation.splits import SplitError, draw_splits
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean_of, with_two_patches
+from models.device import out_of_memory
 from models.low_level import FEATURES
 
 # SRCC of CLIVE, of the whole synthetic set, of each kind in it, and its mean within a photograph.
@@ -95,12 +95,18 @@ def score_sets(sets: Sets, branch: LowLevelBranch) -> tuple[np.ndarray, np.ndarr
     for place, (image, picture) in enumerate(progress):
         if isinstance(picture, str):  # the reason why it cannot be read
             continue
-        with suppress(ScoreError):
+        try:
             patched, _ = with_two_patches(as_the_set_resizes(image, picture)[0], branch.settings)
             features = overlapping_features(patched, branch.encoder, branch.settings, branch.precision)
             scores[place] = low_level_quality(branch.score.total(*distance_and_mean_of(features, branch)))
-            if place < len(sets.clive):
-                blocks[place] = mean_and_deviation(features).numpy()
+        except ScoreError:
+            continue
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            continue
+        if place < len(sets.clive):
+            blocks[place] = mean_and_deviation(features).numpy()
     return scores, blocks
 
 

@@ -47,7 +47,8 @@ class InnerFeatures(nn.Module):
         means = []
         for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
             seen = stage(seen)
-            means.append(seen.mean((2, 3)))
+            # In float32, whose differences between patches bfloat16 would round away.
+            means.append(seen.mean((2, 3), dtype=torch.float32))
         return torch.cat(means, 1)
 
 
