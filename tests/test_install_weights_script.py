@@ -75,7 +75,7 @@ def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_pat
     assert done.stdout.splitlines()[-1] == f"Score of: {score.formula()}"
 
 
-def test_weights_without_targets_get_a_scale_alone(photos, tmp_path):
+def test_weights_without_targets_get_a_scale_and_centred_patches(photos, tmp_path):
     save_tensors(LowLevelEncoder(), tmp_path / "final.safetensors", {"configuration": "{}"})
     output = tmp_path / "default.safetensors"
     done = install("--ll_model_weights_path", tmp_path / "final.safetensors", "--pristine_img_dir", photos,
@@ -83,7 +83,7 @@ def test_weights_without_targets_get_a_scale_alone(photos, tmp_path):
     assert done.returncode == 0, done.stderr
     metadata = load_low_level(output).metadata
     assert metadata["distortion_weight"] == metadata["number_weight"] == "0.0"
-    assert float(metadata["distance_scale"]) != 1
+    assert float(metadata["distance_scale"]) != 1 and metadata["centre_deviation"] == "0.4"
 
 
 def test_the_authors_weights_keep_the_papers_score(photos, tmp_path):

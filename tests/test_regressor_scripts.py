@@ -180,3 +180,15 @@ def test_sets_that_make_no_matrix(run_script, place, sets, sentence):
         "test_cross_dataset", "--sets", *(text.format(place / "a/scores.csv") for text in sets)
     )
     assert status == 2 and sentence in err
+
+
+def test_features_of_another_weighting_of_patches_are_refused(fit, predict, place, tmp_path):
+    """Such as those of before the middle of a picture weighed most, whose cards do not speak of it."""
+    file = tmp_path / "mine.safetensors"
+    assert fit("--features", "low_patches")[0] == 0
+    card = read_regressor(file).card
+    assert card["provenance"].pop("centre_deviation") == "0.4"
+    save_file(load_file(file), file, {"card": json.dumps(card)})
+    status, _, err = predict("--img_dir", place / "b")
+    assert status == 2
+    assert "was fitted on features of centre_deviation None, not 0.4; fit again" in err

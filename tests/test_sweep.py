@@ -174,6 +174,12 @@ def test_one_pass_gives_the_score_and_the_block_of_few_labels(places, sets):
     (block,) = make_blocks(encoders, ["low_patches"], settings)
     expected = [block.compute(read_image(image.path))[0].numpy() for image in small.clive]
     assert np.array_equal(features, np.stack(expected))
+    # What cannot be read or is too narrow has no score and no features; the others stay what they were.
+    Image.new("RGB", (1, 60_000)).save(places / "sliver.png")
+    odd = [dataclasses.replace(small.clive[0], path=places / name) for name in ("none.png", "sliver.png")]
+    more, blocks = score_sets(dataclasses.replace(small, clive=(*odd, *small.clive)), branch)
+    assert np.isnan(more[:2]).all() and np.isnan(blocks[:2]).all()
+    assert np.array_equal(more[2:], scores) and np.array_equal(blocks[2:], features)
     assert np.isnan(few_label_srcc(small, features, 50))
 
 

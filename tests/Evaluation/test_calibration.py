@@ -1,4 +1,4 @@
-"""The two numbers of a score from measurements, and the measurements."""
+"""The numbers of a score from measurements, and the measurements."""
 
 import hashlib
 from dataclasses import replace
@@ -10,12 +10,11 @@ import synthetic_inputs as inputs
 import torch
 from PIL import Image
 
-from configs import ZeroShot
+from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, ZeroShot
 from datasets.delivery import deliver
 from datasets.distortions import apply
 from datasets.synthesis import versions
 from Evaluation.calibration import (
-    COUNTED,
     KINDS,
     LEVELS,
     CalibrationError,
@@ -42,10 +41,10 @@ REGRESSION = (0.0, 0.0, 1.0, 0.5)
 SAMPLE_LEVELS = np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9])
 
 
-def test_distortion_has_the_spread_of_the_distance_and_its_number_a_quarter():
+def test_distortion_has_the_spread_of_the_distance_and_its_number_an_eighth():
     score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, REGRESSION)
     k, n = MEANS[:, 0] + MEANS[:, 2:].sum(1) / 2, MEANS[:, 2] + 0.5
-    w, v = DISTANCES.std() / k.std(), DISTANCES.std() / n.std() / 4
+    w, v = DISTANCES.std() / k.std(), DISTANCES.std() / n.std() / 8
     assert (score.distortion_weight, score.number_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
     assert (score.number_regression, score.centre_deviation) == (REGRESSION, 0.4)
     # At level .9 the median version is the fourth one.
@@ -57,6 +56,7 @@ def test_distortion_has_the_spread_of_the_distance_and_its_number_a_quarter():
 def test_other_weights_have_no_distortion_to_weigh():
     score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, ())
     assert (score.distortion_weight, score.number_weight, score.number_regression) == (0, 0, ())
+    assert score.centre_deviation == 0.4
     assert score.scale == float(f"{100 * np.log(19) / 5:.3g}")
     assert low_level_quality(score.total(5.0, torch.ones(4))) == pytest.approx(0.05, abs=5e-4)
 
@@ -140,25 +140,24 @@ def test_a_photograph_of_one_patch_is_enlarged(branch, tmp_path):
 
 def test_distortions_are_counted_as_the_regression_of_their_number_says(branch, tmp_path):
     """The number is in the file names of a set; the delivery of a version is none of its distortions."""
-    for k, name in enumerate("ab"):
-        Image.fromarray(inputs.to_uint8(inputs.structured(k, 150, 200))).save(tmp_path / f"{name}.png")
-    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for k, name in enumerate("abc"):
+        Image.fromarray(inputs.to_uint8(inputs.structured(k, 150, 400))).save(tmp_path / f"{name}.png")
+    presets = (replace(CAMERA_SYNTHESIS, versions=4), replace(CHAINS_SYNTHESIS, versions=4))
     features, numbers = [], []
-    for path in paths:
-        seed = hashlib.sha256(path.name.encode()).digest()
+    for name in ("a.png", "c.png"):
+        seed = hashlib.sha256(name.encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))
-        rng = np.random.default_rng(list(seed))
-        made = [pair for preset in COUNTED for pair in versions(read_pixels(path), preset, rng)]
+        rng, middle = np.random.default_rng(list(seed)), read_pixels(tmp_path / name)[:, 8:392]
+        made = [pair for preset in presets for pair in versions(middle, preset, rng)]
         for stem, pixels in made:
             tensor = deliver(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, 0.75, generator)
-            assert tensor.shape[-2:] == (150, 200)  # two patches that do not overlap
-            patches = torch.stack([tensor[0, :, :96, :96], tensor[0, :, :96, 96:192]])
+            patches = tensor[0, :, :96].unfold(2, 96, 96).permute(2, 0, 1, 3)  # four that do not overlap
             with torch.inference_mode():
                 features.append(branch.encoder(patches).double().mean(0)[:18].numpy())
             numbers.append(0 if "REF" in stem else stem.count("+") + 1)
     assert len(numbers) == 2 * 2 * 5 and max(numbers) > 1
     expected = fit_ridge(np.stack(features), np.array(numbers), (0.1, 1.0, 10.0, 100.0), standardise=True)
-    slopes_and_intercept = fit_number_of_distortions(paths, branch)
+    slopes_and_intercept = fit_number_of_distortions(sorted(tmp_path.iterdir()), branch, most=2)
     assert len(slopes_and_intercept) == 19
     np.testing.assert_allclose(slopes_and_intercept, [*expected.weights, expected.intercept], rtol=6e-3)
 

@@ -17,7 +17,7 @@ from Evaluation.low_level_score import (
     score_of_weights,
     visible_distortion,
 )
-from Evaluation.patches import extract_patches
+from Evaluation.patches import centre_weights, extract_patches
 from Evaluation.zeroshot import (
     LowLevelBranch,
     distance_and_mean,
@@ -142,7 +142,8 @@ def test_the_score_that_metadata_asks_for():
 
 
 @pytest.mark.parametrize("regression", ["", "[]", "[1, 2]", "19", "{}", f"{[0] * 18 + ['a']}", f"{[0] * 18}",
-                                   str([0] * 18 + [float("inf")]).replace("inf", "Infinity")])  # fmt: skip
+                                   str([0] * 18 + [float("inf")]).replace("inf", "Infinity"),
+                                        str([0] * 18 + [10**400])])  # fmt: skip
 def test_metadata_whose_regression_is_none(regression):
     expected = r"^w\.safetensors: 'number_regression' is .* list of 19 finite"
     for weight in ("3",) if regression == "[]" else ("3", "0"):
@@ -169,6 +170,10 @@ def test_metadata_that_asks_for_no_weights_of_patches(deviation):
     with pytest.raises(WeightsError, match=r"^w\.safetensors: 'centre_deviation' is .* 0.1 or more, or inf"):
         score_of_weights({"centre_deviation": deviation}, FILE)
     assert score_of_weights({"centre_deviation": "0.1"}, FILE) == LowLevelScore(centre_deviation=0.1)
+    assert (
+        centre_weights(2, 3, score_of_weights({"centre_deviation": "1e200"}, FILE).centre_deviation).min()
+        == 1
+    )
 
 
 def test_the_formula_in_words():
