@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from configs import ZeroShot
+from models.content_weights import ContentWeights
 from models.device import choose_device, choose_precision
 from models.high_level_weights import (
     NO_CLIP,
@@ -35,6 +36,7 @@ class Encoders:
     high: HighLevelWeights | None
     device: torch.device
     precision: torch.dtype
+    content: ContentWeights | None = None
 
     def line(self) -> str:
         """The weights in words, each with the first digits of its SHA-256."""
@@ -48,6 +50,8 @@ class Encoders:
             else:
                 tuned = f"{self.high.path.name} (sha256 {self.high.sha256[:12]})"
                 parts.append(f"high-level weights {tuned} of {clip}")
+        if self.content is not None:
+            parts.append(f"content weights {self.content.path.name} (sha256 {self.content.sha256[:12]})")
         return "; ".join(parts)
 
     def checksums(self) -> dict[str, str | None]:
@@ -56,6 +60,7 @@ class Encoders:
             "low_level_sha256": None if self.low is None else self.low.sha256,
             "high_level_sha256": None if self.high is None else self.high.sha256,
             "clip_sha256": None if self.high is None else self.high.clip_sha256,
+            "content_sha256": None if self.content is None else self.content.sha256,
         }
 
 

@@ -2,8 +2,8 @@
 
 `high` and `low` are the authors' features of the whole picture. The others are options: `low_patches`
 are statistics of the patches that the zero-shot score looks at, those in the middle of the picture weighing
-most, `low_inner` those of the network's inner layers, and the blocks that end in `_half` look at the
-picture at half scale.
+most, `low_inner` those of the network's inner layers, `content` is what a network that learnt to name things
+sees in larger patches, and the blocks that end in `_half` look at the picture at half scale.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,15 +25,22 @@ from Evaluation.features import at_least_smallest, resize, whole_picture_feature
 from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
 from Evaluation.zeroshot import with_two_patches
 from models.attention_pool import Positions
+from models.content import CONTENT_FEATURES
+from models.content_weights import load_content
 from models.high_level import SMALLEST_PICTURE
 from models.low_level import FEATURES, INNER_FEATURES, InnerFeatures
 
 # In the order in which they are set end to end; the first two as the authors do.
 BLOCKS = (
-    "high", "low", "low_patches", "low_inner", "high_half", "low_half", "low_patches_half", "low_inner_half"
+    "high", "low", "low_patches", "low_inner", "content",
+    "high_half", "low_half", "low_patches_half", "low_inner_half",
 )  # fmt: skip
 # What `--features` takes besides the names of blocks.
 GROUPS = {"both": ("high", "low"), "all": BLOCKS}
+# What orders pictures best from few labels where CLIP's weights are missing.
+WITHOUT_CLIP = "--features low_patches content --standardise"
+# Side in pixels of the patches that the content encoder sees: of the pictures that it was trained on.
+CONTENT_PATCH = 224
 
 
 class BlockError(ValueError):
@@ -70,7 +77,7 @@ def load_blocks(
 
     Args:
         args: the parsed arguments.
-        say: receives one sentence on the branches in use.
+        say: receives a sentence on the branches in use, and one on better features where they were not named.
         positions: positional embedding of CLIP's attention pool; None: the default.
 
     Raises:
@@ -80,11 +87,11 @@ def load_blocks(
     asked = None if args.features is None else _expanded(args.features)
     branch = args.branch
     if asked is not None and branch == "available" and "all" not in args.features:
-        sides = {name.partition("_")[0] for name in asked}
+        sides = {_branch(name) for name in asked}
         branch = "both" if len(sides) == 2 else sides.pop()
     settings = ZeroShot(positions=positions or ZeroShot.positions)
     encoders = load_encoders(argparse.Namespace(**{**vars(args), "branch": branch}), settings, say)
-    there = [name for name in BLOCKS if getattr(encoders, name.partition("_")[0]) is not None]
+    there = [name for name in BLOCKS if getattr(encoders, _branch(name)) is not None]
     names = [name for name in there if name in (asked or GROUPS["both"])]
     absent = [] if asked is None or "all" in args.features else [n for n in asked if n not in there]
     if absent or not names:
@@ -92,6 +99,14 @@ def load_blocks(
             f"--features {' '.join(args.features or ())}: {', '.join(absent) or 'these'} cannot be had with "
             f"--branch {args.branch}; there are {', '.join(there)}."
         )
+    if asked is None and encoders.high is None:
+        say(f"Features: low, as the authors'. Better without CLIP: {WITHOUT_CLIP}.")
+    if "content" in names:
+        content = load_content()
+        content.encoder.to(encoders.device)
+        encoders = replace(encoders, content=content)
+    if not any(name.startswith("low") for name in names):
+        encoders = replace(encoders, low=None)  # content goes with it and does not use it
     return encoders, make_blocks(encoders, names, settings)
 
 
@@ -108,23 +123,35 @@ def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) ->
             depends = {**files, "positions": high.positions, **common}
             compute = partial(_whole, encoder=high, precision=precision, half=half)
             blocks.append(Block(name, high.features, compute, depends))
-        if kind != "high" and encoders.low is not None:
-            low = encoders.low.model
+        elif kind == "content" and encoders.content is not None:
+            depends = {
+                "content_sha256": checksums["content_sha256"],
+                "content_patch_size": str(CONTENT_PATCH),
+                "centre_deviation": str(CENTRE_DEVIATION),
+                **common,
+            }
+            compute = partial(
+                _patches, encoder=encoders.content.encoder, precision=precision, half=half,
+                settings=_for_content(settings), summary=centred_mean,
+            )  # fmt: skip
+            blocks.append(Block(name, CONTENT_FEATURES, compute, depends))
+        elif kind == "low" and encoders.low is not None:
             depends = {"low_level_sha256": checksums["low_level_sha256"], **common}
-            if kind == "low":
-                compute = partial(_whole, encoder=low, precision=precision, half=half)
-                blocks.append(Block(name, FEATURES, compute, depends))
-            else:
-                inner = kind == "low_inner"
-                encoder = InnerFeatures(low) if inner else low
-                compute = partial(
-                    _patches, encoder=encoder, precision=precision, half=half, settings=settings
-                )
-                depends |= {
-                    "patch_size": str(settings.patch_size),
-                    "centre_deviation": str(CENTRE_DEVIATION),
-                }
-                blocks.append(Block(name, 2 * (INNER_FEATURES if inner else FEATURES), compute, depends))
+            compute = partial(_whole, encoder=encoders.low.model, precision=precision, half=half)
+            blocks.append(Block(name, FEATURES, compute, depends))
+        elif kind in ("low_patches", "low_inner") and encoders.low is not None:
+            low, inner = encoders.low.model, kind == "low_inner"
+            depends = {
+                "low_level_sha256": checksums["low_level_sha256"],
+                "patch_size": str(settings.patch_size),
+                "centre_deviation": str(CENTRE_DEVIATION),
+                **common,
+            }
+            compute = partial(
+                _patches, encoder=InnerFeatures(low) if inner else low, precision=precision, half=half,
+                settings=settings, summary=mean_and_deviation,
+            )  # fmt: skip
+            blocks.append(Block(name, 2 * (INNER_FEATURES if inner else FEATURES), compute, depends))
     return blocks
 
 
@@ -154,21 +181,38 @@ def _whole(
 
 
 def _patches(
-    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot
-) -> tuple[torch.Tensor, str]:
-    """Mean, then standard deviation, of the F features of patches that overlap by half: (2 F,)."""
+    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot,
+    summary: Callable[[torch.Tensor], torch.Tensor],
+) -> tuple[torch.Tensor, str]:  # fmt: skip
+    """What `summary` tells of the F features of patches that overlap by half."""
     note = ""
     if half:
         picture, note = halved(picture, math.ceil(settings.enlarged_short_side * settings.patch_size))
     picture, enlarged = with_two_patches(picture, settings)
     features = overlapping_features(picture, encoder, settings, precision)
-    return mean_and_deviation(features), note + enlarged
+    return summary(features), note + enlarged
 
 
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
     """Mean, then standard deviation (2 F,), float32, of a picture's `overlapping_features`."""
     measured = grid_statistics(features, CENTRE_DEVIATION)
     return torch.cat([measured.mean, measured.covariance.diagonal().sqrt()]).float()
+
+
+def centred_mean(features: torch.Tensor) -> torch.Tensor:
+    """Mean (F,), float32, of a picture's `overlapping_features`."""
+    return grid_statistics(features, CENTRE_DEVIATION).mean.float()
+
+
+def _for_content(settings: ZeroShot) -> ZeroShot:
+    """The settings with the patches of the content encoder, of which as many pixels pass at once."""
+    chunk = settings.chunk * settings.patch_size**2 // CONTENT_PATCH**2
+    return replace(settings, patch_size=CONTENT_PATCH, chunk=max(1, chunk))
+
+
+def _branch(name: str) -> str:
+    """The branch that a block belongs to: content goes with low, because neither needs CLIP."""
+    return "high" if name.startswith("high") else "low"
 
 
 def _expanded(asked: Sequence[str]) -> list[str]:

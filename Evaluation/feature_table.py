@@ -45,7 +45,8 @@ class Store:
     @property
     def provenance(self) -> dict[str, Any]:
         """What the features depend on besides their picture."""
-        nothing = dict.fromkeys(("low_level_sha256", "high_level_sha256", "clip_sha256", "positions"))
+        keys = ("low_level_sha256", "high_level_sha256", "clip_sha256", "content_sha256", "positions")
+        nothing = dict.fromkeys(keys)
         depends = {key: value for block in self.blocks for key, value in block.provenance.items()}
         return {**nothing, **depends, "columns": [[block.name, block.length] for block in self.blocks]}
 

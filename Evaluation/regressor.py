@@ -162,7 +162,7 @@ def check_features(path: Path, regressor: Regressor, blocks: Sequence[Block]) ->
                 f"{path}: was fitted on features of {what} {_short(wanted.get(key))}, those in use are "
                 f"{_short(found.get(key))}; name the former with {flag}, or fit again."
             )
-    for key in ("precision", "columns", "positions", "patch_size", "centre_deviation"):
+    for key in ("content_sha256", "precision", "columns", "positions", "patch_size", "centre_deviation"):
         if wanted.get(key) != found.get(key):
             raise RegressorError(
                 f"{path}: was fitted on features of {key} {wanted.get(key)}, not {found.get(key)}; fit again "

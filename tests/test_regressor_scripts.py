@@ -192,3 +192,18 @@ def test_features_of_another_weighting_of_patches_are_refused(fit, predict, plac
     status, _, err = predict("--img_dir", place / "b")
     assert status == 2
     assert "was fitted on features of centre_deviation None, not 0.4; fit again" in err
+
+
+def test_other_content_weights_are_refused(fit, predict, place, tmp_path):
+    file = tmp_path / "mine.safetensors"
+    assert fit("--features", "content")[0] == 0
+    status, out, err = predict("--img_dir", place / "b")
+    assert status == 0, err
+    assert "features content" in out and "content weights content.safetensors (sha256 " in out
+    card = read_regressor(file).card
+    assert card["provenance"]["low_level_sha256"] is None
+    card["provenance"]["content_sha256"] = "0" * 64
+    save_file(load_file(file), file, {"card": json.dumps(card)})
+    status, _, err = predict("--img_dir", place / "b")
+    assert status == 2
+    assert f"was fitted on features of content_sha256 {'0' * 64}, not " in err

@@ -20,12 +20,15 @@ from Evaluation.feature_blocks import BLOCKS, BlockError, halved, load_blocks, m
 from Evaluation.feature_table import Store, table_of_features
 from Evaluation.features import resize
 from Evaluation.patches import centre_weights, extract_patches
+from models.content_weights import load_content
 from models.low_level_weights import find_low_level, load_low_level
 
 
 @pytest.fixture(scope="module")
 def encoders():
-    return Encoders(load_low_level(find_low_level()), None, torch.device("cpu"), torch.float32)
+    return Encoders(
+        load_low_level(find_low_level()), None, torch.device("cpu"), torch.float32, load_content()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,17 @@ def test_inner_blocks_are_of_what_the_stages_of_the_network_see(encoders, pictur
     assert note == ""
 
 
+def test_content_is_the_centred_mean_of_what_larger_patches_show(encoders, picture):
+    large = resize(picture, 336, 448)
+    features, note = blocks_by_name(encoders)["content"].compute(large)
+    with torch.inference_mode():
+        of_patches = encoders.content.encoder(extract_patches(large, 224, 112)).double()
+    expected = statistics(of_patches, centre_weights(2, 3, 0.4)).mean
+    np.testing.assert_allclose(features, expected, atol=1e-5)
+    assert note == ""
+    assert blocks_by_name(encoders)["content"].compute(picture)[1] == ", enlarged to 448x336"
+
+
 def test_half_blocks_look_at_the_halved_picture(encoders, picture):
     blocks, large = blocks_by_name(encoders), resize(picture, 300, 400)
     for name in ("low", "low_patches", "low_inner"):
@@ -107,7 +121,7 @@ def asked(*features, **changes):
 
 
 def test_which_blocks_are_meant(tiny_clip_file):
-    low = [name for name in BLOCKS if name.startswith("low")]
+    low = [name for name in BLOCKS if not name.startswith("high")]
     assert asked() == ["low"]
     assert asked("all") == low
     assert asked("low_half", "low") == ["low", "low_half"]
@@ -116,12 +130,33 @@ def test_which_blocks_are_meant(tiny_clip_file):
     assert asked("all", **clip) == list(BLOCKS)
     assert asked("all", branch="low", **clip) == low
     assert asked("high", **clip) == ["high"]
+    assert asked("content", "low_patches") == ["low_patches", "content"]
+    assert asked("high", "content", **clip) == ["high", "content"]
     with pytest.raises(BlockError, match="--features medium: there are both, all, high, low,"):
         asked("medium")
     with pytest.raises(BlockError, match="high cannot be had with --branch low; there are low,"):
         asked("both", branch="low")
+    with pytest.raises(BlockError, match="content cannot be had with --branch high; there are high, high_h"):
+        asked("content", branch="high", **clip)
     with pytest.raises(ValueError, match="There are no CLIP weights"):
         asked("both")
+
+
+def test_only_encoders_in_use_are_named(tiny_clip_file):
+    parser = argparse.ArgumentParser()
+    feature_blocks.add_feature_arguments(parser)
+    add_encoder_arguments(parser)
+    said = []
+    encoders, _ = load_blocks(parser.parse_args(["--features", "content"]), said.append)
+    assert encoders.line() == f"content weights content.safetensors (sha256 {encoders.content.sha256[:12]})"
+    encoders, _ = load_blocks(parser.parse_args(["--features", "low"]), said.append)
+    assert encoders.checksums()["content_sha256"] is None
+    assert not any("--features" in sentence for sentence in said)
+    load_blocks(parser.parse_args([]), said.append)
+    assert said[-1].endswith("Better without CLIP: --features low_patches content --standardise.")
+    said.clear()
+    load_blocks(parser.parse_args(["--clip_weights", str(tiny_clip_file)]), said.append)
+    assert not any("--features" in sentence for sentence in said)
 
 
 def test_stores_are_filled_one_by_one_and_read_again(encoders, tmp_path, monkeypatch):
