@@ -13,12 +13,13 @@ import torch
 
 from command_line import CommandLine
 from configs import ZeroShot
-from Evaluation.calibration import calibrate, fit_number_of_distortions, measure, trained_on_targets
+from Evaluation.calibration import calibrate, fit_chance_of_distortion, measure, trained_on_targets
 from Evaluation.encoders import Say
-from Evaluation.low_level_score import PAPER, LowLevelScore
+from Evaluation.low_level_score import PAPER, LowLevelScore, without_score
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import Pristine, statistics_beside, write_statistics
 from Evaluation.zeroshot import LowLevelBranch
+from models.content_weights import load_content
 from models.low_level_weights import DEFAULT_LOW_LEVEL, LowLevelWeights, load_low_level
 from models.weight_files import file_sha256, save_tensors
 
@@ -35,16 +36,19 @@ def prepare(
     """
     settings = ZeroShot()
     # Statistics and score are those of the rounded weights.
-    save_tensors(trained.model, target, trained.metadata, torch.float16)
+    metadata = without_score(trained.metadata)
+    save_tensors(trained.model, target, metadata, torch.float16)
     weights = load_low_level(target)
     pristine = pristine_of_folder(weights, settings, photographs, None, say, short_sides)
     score = PAPER
     if "configuration" in trained.metadata:  # the authors' have none
-        branch = LowLevelBranch(weights.model, pristine.statistics, settings)
+        content = load_content()
+        branch = LowLevelBranch(weights.model, pristine.statistics, settings, content=content.encoder)
         paths = [photographs / name for name in pristine.photographs]
-        regression = fit_number_of_distortions(paths, branch) if trained_on_targets(trained.metadata) else ()
-        score = calibrate(*measure(paths, branch), regression)
-        save_tensors(weights.model, target, {**trained.metadata, **score.metadata()}, torch.float16)
+        taught = trained_on_targets(trained.metadata)
+        regression = fit_chance_of_distortion(paths, content.encoder, settings)
+        score = calibrate(measure(paths, branch), regression, content.sha256, taught)
+        save_tensors(weights.model, target, {**metadata, **score.metadata()}, torch.float16)
     # The score is part of the file, so the checksum that the statistics carry is known only now.
     pristine = dataclasses.replace(pristine, weights_sha256=file_sha256(target))
     write_statistics(statistics_beside(target), pristine)

@@ -19,13 +19,13 @@ import torch
 from torch import nn
 
 from configs import VERSION, ZeroShot
+from Evaluation.content_features import CONTENT_PATCH, content_features
 from Evaluation.distance import grid_statistics
 from Evaluation.encoders import Encoders, Say, load_encoders
-from Evaluation.features import at_least_smallest, resize, whole_picture_features
+from Evaluation.features import at_least_smallest, resize, whole_picture_features, with_two_patches
 from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
-from Evaluation.zeroshot import with_two_patches
 from models.attention_pool import Positions
-from models.content import CONTENT_FEATURES
+from models.content import LAST_FEATURES, ContentEncoder
 from models.content_weights import load_content
 from models.high_level import SMALLEST_PICTURE
 from models.low_level import FEATURES, INNER_FEATURES, InnerFeatures
@@ -39,8 +39,6 @@ BLOCKS = (
 GROUPS = {"both": ("high", "low"), "all": BLOCKS}
 # What orders pictures best from few labels where CLIP's weights are missing.
 WITHOUT_CLIP = "--features low_patches content --standardise"
-# Side in pixels of the patches that the content encoder sees: of the pictures that it was trained on.
-CONTENT_PATCH = 224
 
 
 class BlockError(ValueError):
@@ -102,9 +100,7 @@ def load_blocks(
     if asked is None and encoders.high is None:
         say(f"Features: low, as the authors'. Better without CLIP: {WITHOUT_CLIP}.")
     if "content" in names:
-        content = load_content()
-        content.encoder.to(encoders.device)
-        encoders = replace(encoders, content=content)
+        encoders = replace(encoders, content=load_content(device=encoders.device))
     if not any(name.startswith("low") for name in names):
         encoders = replace(encoders, low=None)  # content goes with it and does not use it
     return encoders, make_blocks(encoders, names, settings)
@@ -130,11 +126,9 @@ def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) ->
                 "centre_deviation": str(CENTRE_DEVIATION),
                 **common,
             }
-            compute = partial(
-                _patches, encoder=encoders.content.encoder, precision=precision, half=half,
-                settings=_for_content(settings), summary=centred_mean,
-            )  # fmt: skip
-            blocks.append(Block(name, CONTENT_FEATURES, compute, depends))
+            encoder = encoders.content.encoder
+            compute = partial(_content, encoder=encoder, precision=precision, settings=settings)
+            blocks.append(Block(name, LAST_FEATURES, compute, depends))
         elif kind == "low" and encoders.low is not None:
             depends = {"low_level_sha256": checksums["low_level_sha256"], **common}
             compute = partial(_whole, encoder=encoders.low.model, precision=precision, half=half)
@@ -149,7 +143,7 @@ def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) ->
             }
             compute = partial(
                 _patches, encoder=InnerFeatures(low) if inner else low, precision=precision, half=half,
-                settings=settings, summary=mean_and_deviation,
+                settings=settings,
             )  # fmt: skip
             blocks.append(Block(name, 2 * (INNER_FEATURES if inner else FEATURES), compute, depends))
     return blocks
@@ -181,16 +175,15 @@ def _whole(
 
 
 def _patches(
-    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot,
-    summary: Callable[[torch.Tensor], torch.Tensor],
-) -> tuple[torch.Tensor, str]:  # fmt: skip
-    """What `summary` tells of the F features of patches that overlap by half."""
+    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot
+) -> tuple[torch.Tensor, str]:
+    """Mean, then standard deviation, of the F features of patches that overlap by half: (2 F,)."""
     note = ""
     if half:
         picture, note = halved(picture, math.ceil(settings.enlarged_short_side * settings.patch_size))
     picture, enlarged = with_two_patches(picture, settings)
     features = overlapping_features(picture, encoder, settings, precision)
-    return summary(features), note + enlarged
+    return mean_and_deviation(features), note + enlarged
 
 
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
@@ -199,15 +192,12 @@ def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
     return torch.cat([measured.mean, measured.covariance.diagonal().sqrt()]).float()
 
 
-def centred_mean(features: torch.Tensor) -> torch.Tensor:
-    """Mean (F,), float32, of a picture's `overlapping_features`."""
-    return grid_statistics(features, CENTRE_DEVIATION).mean.float()
-
-
-def _for_content(settings: ZeroShot) -> ZeroShot:
-    """The settings with the patches of the content encoder, of which as many pixels pass at once."""
-    chunk = settings.chunk * settings.patch_size**2 // CONTENT_PATCH**2
-    return replace(settings, patch_size=CONTENT_PATCH, chunk=max(1, chunk))
+def _content(
+    picture: torch.Tensor, encoder: ContentEncoder, precision: torch.dtype, settings: ZeroShot
+) -> tuple[torch.Tensor, str]:
+    """What the picture shows: the last of the content encoder's features."""
+    features, note = content_features(picture, encoder, settings, precision)
+    return features[-LAST_FEATURES:].float(), note
 
 
 def _branch(name: str) -> str:

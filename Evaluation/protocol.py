@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs import ZeroShot
@@ -16,7 +16,7 @@ from datasets.rated_sets import (
     unrated_folder,
 )
 from Evaluation.encoders import Encoders, Say, load_encoders
-from Evaluation.low_level_score import PAPER, score_of_weights
+from Evaluation.low_level_score import PAPER, content_of_score, score_of_weights
 from Evaluation.metrics import Metric, agreement
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow
@@ -121,7 +121,12 @@ def prepare(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Protocol:
         score = score_of_weights(encoders.low.metadata, encoders.low.path) if own else PAPER
         folder = None if args.pristine_img_dir is None else Path(args.pristine_img_dir)
         pristine = find_pristine(encoders.low, settings, folder, Path.cwd(), say)
-        low = LowLevelBranch(encoders.low.model, pristine.statistics, settings, encoders.precision, score)
+        content = content_of_score(score, encoders.low.path, encoders.device)
+        low = LowLevelBranch(
+            encoders.low.model, pristine.statistics, settings, encoders.precision, score,
+            content.encoder if content else None,
+        )  # fmt: skip
+        encoders = replace(encoders, content=content)
     if encoders.high is not None:
         high = HighLevelBranch(encoders.high.encoder, encoders.high.text, encoders.precision)
     return Protocol(low, high, settings, encoders, pristine)

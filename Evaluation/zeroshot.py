@@ -1,12 +1,11 @@
 """Zero-shot scores (method.md part 4).
 
-File -> decoder -> patches -> features -> statistics -> distance (and distortions) -> Q_low, and
+File -> decoder -> patches -> features -> statistics -> distance (and signs of distortion) -> Q_low, and
 file -> decoder -> whole picture -> feature -> cosines with two prompts -> Q_high, from one decoding.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,17 +14,18 @@ import torch
 from configs import ZeroShot
 from datasets.rated_sets import RatedImage
 from datasets.read_ahead import read_ahead
+from Evaluation.content_features import content_features
 from Evaluation.distance import FeatureStatistics, distance, grid_statistics, low_level_quality
 from Evaluation.features import (
     ScoreError,
     as_the_set_resizes,
     at_least_smallest,
-    resize,
     whole_picture_features,
-    with_short_side,
+    with_two_patches,
 )
 from Evaluation.low_level_score import PAPER, LowLevelScore
 from Evaluation.patches import overlapping_features
+from models.content import ContentEncoder
 from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
 from models.low_level import LowLevelEncoder
@@ -40,6 +40,8 @@ class LowLevelBranch:
     settings: ZeroShot
     precision: torch.dtype = torch.float32
     score: LowLevelScore = PAPER
+    # Needed where the score weighs the chance of distortion.
+    content: ContentEncoder | None = None
 
 
 @dataclass(frozen=True)
@@ -80,35 +82,6 @@ class ScoreRow:
         return next((value for value in (self.q, self.q_low, self.q_high) if value is not None), None)
 
 
-def enlarged_size(height: int, width: int, settings: ZeroShot) -> tuple[int, int]:
-    """(height, width) at which a picture's patches are taken: its own wherever that gives two or more.
-
-    Otherwise its short side becomes 1.5 patches, 144 pixels for 96: a departure from the authors,
-    whose code fails on such pictures.
-
-    Raises:
-        ScoreError: the picture is so narrow that it would become too large.
-    """
-    size = settings.patch_size
-    stride = size // 2
-    if min(height, width) >= size and max(height, width) >= size + stride:
-        return height, width
-    return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
-
-
-def with_two_patches(picture: torch.Tensor, settings: ZeroShot) -> tuple[torch.Tensor, str]:
-    """The picture (3, H, W), enlarged where it gives fewer than two patches, and a note for its status.
-
-    Raises:
-        ScoreError: the picture is so narrow that it would become too large.
-    """
-    height, width = picture.shape[-2:]
-    enlarged = enlarged_size(height, width, settings)
-    if enlarged == (height, width):
-        return picture, ""
-    return resize(picture, *enlarged), f", enlarged to {enlarged[1]}x{enlarged[0]}"
-
-
 def distance_and_mean(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[float, torch.Tensor]:
     """Of a picture's patches, overlapping by half: the distance, 0 or more, and mean features (F,).
 
@@ -136,11 +109,22 @@ def distance_and_mean_of(features: torch.Tensor, branch: LowLevelBranch) -> tupl
 
 
 def low_level_distance(picture: torch.Tensor, branch: LowLevelBranch) -> float:
-    """The number that Q_low is taken of, as `branch.score` makes it from `distance_and_mean`.
+    """The number that Q_low is taken of, as `branch.score` makes it from what the encoders measure.
 
-    The paper's score makes it the paper's distance. Arguments, range and what it raises are the same.
+    The paper's score makes it the paper's distance. Arguments, range and what it raises are those of
+    `distance_and_mean`.
     """
-    return branch.score.total(*distance_and_mean(picture, branch))
+    features = overlapping_features(picture, branch.encoder, branch.settings, branch.precision)
+    return low_level_distance_of(picture, features, branch)
+
+
+def low_level_distance_of(picture: torch.Tensor, features: torch.Tensor, branch: LowLevelBranch) -> float:
+    """`low_level_distance` of a picture whose `overlapping_features` are there."""
+    content = None
+    if branch.score.chance_weight:
+        assert branch.content is not None
+        content, _ = content_features(picture, branch.content, branch.settings, branch.precision)
+    return branch.score.total(*distance_and_mean_of(features, branch), content)
 
 
 def high_level_quality(picture: torch.Tensor, branch: HighLevelBranch) -> float:

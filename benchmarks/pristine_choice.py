@@ -23,9 +23,10 @@ from command_line import CommandLine
 from configs import ZeroShot
 from datasets.decoder import list_images, read_image
 from datasets.read_ahead import read_ahead
+from Evaluation.content_features import content_features
 from Evaluation.distance import FeatureStatistics, distance, grid_statistics, statistics
-from Evaluation.features import as_the_set_resizes
-from Evaluation.low_level_score import LowLevelScore, score_of_weights
+from Evaluation.features import as_the_set_resizes, with_two_patches
+from Evaluation.low_level_score import LowLevelScore, content_of_score, score_of_weights
 from Evaluation.metrics import srcc
 from Evaluation.patches import (
     colorfulness,
@@ -36,7 +37,7 @@ from Evaluation.patches import (
     sharpness,
 )
 from Evaluation.pristine import at_short_sides
-from Evaluation.zeroshot import with_two_patches
+from models.content_weights import ContentWeights
 from models.device import choose_device, choose_precision
 from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
 
@@ -84,17 +85,17 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Tested:
-    """Statistics of each picture's patches, and its opinion or label."""
+    """Statistics of each picture's patches, what else its score looks at, and its opinion or label."""
 
     statistics: tuple[FeatureStatistics, ...]
+    content: tuple[torch.Tensor | None, ...]
     sets: Sets
 
     def scores(self, pristine: FeatureStatistics, score: LowLevelScore) -> np.ndarray:
         """Higher is better, (pictures,)."""
         distances = [distance(pristine, one, ZeroShot.regularisation) for one in self.statistics]
-        return -np.array(
-            [score.total(d, one.mean) for d, one in zip(distances, self.statistics, strict=True)]
-        )
+        measured = zip(distances, self.statistics, self.content, strict=True)
+        return -np.array([score.total(d, one.mean, content) for d, one, content in measured])
 
     def srccs(self, scores: np.ndarray) -> tuple[float, float]:
         """SRCC on CLIVE and on the synthetic set."""
@@ -122,7 +123,8 @@ def main() -> int:
         paths = list_images(args.pristine_img_dir)
         progress = tqdm(paths, desc="Pristine photographs", disable=None)
         photographs = [found for path in progress if (found := _candidates(path, weights, precision))]
-        tested = _test(load_sets(args.clive, args.synthetic), weights, precision, score)
+        content = content_of_score(score, weights.path, device)
+        tested = _test(load_sets(args.clive, args.synthetic), weights, content, precision, score)
         _compare(photographs, tested, score)
     except (ValueError, OSError) as error:
         print(f"pristine_choice: {error}", file=sys.stderr)
@@ -168,8 +170,11 @@ def _pristine(photograph: Sequence[Candidates], choice: Choice) -> torch.Tensor:
     return torch.cat([one.chosen(choice) for one in photograph if one.short_side in wanted])
 
 
-def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype, score: LowLevelScore) -> Tested:
-    settings, measured = ZeroShot(), []
+def _test(
+    sets: Sets, weights: LowLevelWeights, content: ContentWeights | None, precision: torch.dtype,
+    score: LowLevelScore,
+) -> Tested:  # fmt: skip
+    settings, measured, contents = ZeroShot(), [], []
     pictures = read_ahead([image.path for image in sets.images])
     read = zip(sets.images, pictures, strict=True)
     for image, picture in tqdm(read, total=len(sets.images), desc="Pictures", disable=None):
@@ -178,7 +183,9 @@ def _test(sets: Sets, weights: LowLevelWeights, precision: torch.dtype, score: L
         picture = with_two_patches(as_the_set_resizes(image, picture)[0], settings)[0]
         features = overlapping_features(picture, weights.model, settings, precision)
         measured.append(grid_statistics(features, score.centre_deviation))
-    return Tested(tuple(measured), sets)
+        if content:
+            contents.append(content_features(picture, content.encoder, settings, precision)[0])
+    return Tested(tuple(measured), tuple(contents) or (None,) * len(measured), sets)
 
 
 def _bootstrap(

@@ -42,7 +42,7 @@ from command_line import CommandLine
 from config_fields import override
 from configs import TRAINING_PRESETS, VERSION, ConfigError, ZeroShot
 from datasets.decoder import list_images
-from Evaluation.low_level_score import score_of_weights
+from Evaluation.low_level_score import content_of_score, score_of_weights
 from Evaluation.patches import CENTRE_DEVIATION
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.zeroshot import LowLevelBranch
@@ -109,7 +109,11 @@ class Evaluator:
         weights.model.to(self.device)
         pristine = pristine_of_folder(weights, self.settings, self.pristine, None, say)
         score = score_of_weights(weights.metadata, path)
-        branch = LowLevelBranch(weights.model, pristine.statistics, self.settings, self.precision, score)
+        content = content_of_score(score, path, self.device)
+        branch = LowLevelBranch(
+            weights.model, pristine.statistics, self.settings, self.precision, score,
+            content.encoder if content else None,
+        )  # fmt: skip
         scores, features = score_sets(self.sets, branch)
         cells = {"steps": weights.metadata.get("steps", ""), "sha256": weights.sha256}
         for name, figure in figures(self.sets, scores).items():

@@ -14,13 +14,13 @@ from datasets.read_ahead import read_ahead
 from datasets.synthetic_set import KINDS, load_synthetic_set, of_each_photograph
 from Evaluation.distance import low_level_quality
 from Evaluation.feature_blocks import mean_and_deviation
-from Evaluation.features import ScoreError, as_the_set_resizes
+from Evaluation.features import ScoreError, as_the_set_resizes, with_two_patches
 from Evaluation.few_labels import evaluate, summarise
 from Evaluation.labelled_features import LabelledFeatures
 from Evaluation.metrics import bootstrap_srcc, resample_counts, srcc, undefined
 from Evaluation.patches import overlapping_features
 from Evaluation.splits import SplitError, draw_splits
-from Evaluation.zeroshot import LowLevelBranch, distance_and_mean_of, with_two_patches
+from Evaluation.zeroshot import LowLevelBranch, low_level_distance_of
 from models.device import out_of_memory
 from models.low_level import FEATURES
 
@@ -98,7 +98,7 @@ def score_sets(sets: Sets, branch: LowLevelBranch) -> tuple[np.ndarray, np.ndarr
         try:
             patched, _ = with_two_patches(as_the_set_resizes(image, picture)[0], branch.settings)
             features = overlapping_features(patched, branch.encoder, branch.settings, branch.precision)
-            scores[place] = low_level_quality(branch.score.total(*distance_and_mean_of(features, branch)))
+            scores[place] = low_level_quality(low_level_distance_of(patched, features, branch))
         except ScoreError:
             continue
         except (MemoryError, RuntimeError) as error:

@@ -45,8 +45,8 @@ class ContentWeights:
     sha256: str
 
 
-def load_content(path: Path = CONTENT_WEIGHTS) -> ContentWeights:
-    """Read the content encoder.
+def load_content(path: Path = CONTENT_WEIGHTS, device: torch.device | str = "cpu") -> ContentWeights:
+    """Read the content encoder, onto `device`.
 
     Raises:
         WeightsError: missing or damaged file, or a tensor that is missing, unknown or of another shape.
@@ -56,7 +56,7 @@ def load_content(path: Path = CONTENT_WEIGHTS) -> ContentWeights:
     tensors, _ = read_safetensors(path)
     encoder = ContentEncoder()
     load_strictly(encoder, tensors, path, "content encoder")
-    return ContentWeights(encoder.eval(), path, file_sha256(path))
+    return ContentWeights(encoder.eval().to(device), path, file_sha256(path))
 
 
 def from_published(tensors: Mapping[str, torch.Tensor], path: str | Path) -> ContentEncoder:

@@ -12,11 +12,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from configs import ZeroShot
-from Evaluation.calibration import calibrate, fit_number_of_distortions, measure
+from Evaluation.calibration import calibrate, fit_chance_of_distortion, measure
 from Evaluation.low_level_score import PAPER, score_of_weights
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import read_statistics
 from Evaluation.zeroshot import LowLevelBranch
+from models.content_weights import load_content
 from models.low_level import LowLevelEncoder
 from models.low_level_weights import load_low_level, to_authors
 from models.weight_files import file_sha256, save_tensors
@@ -31,7 +32,8 @@ def install(*arguments):
 
 @pytest.fixture
 def trained(tmp_path):
-    metadata = {"steps": "3", "configuration": '{"objective": "targets"}'}
+    # The last is of a score that weights had before.
+    metadata = {"steps": "3", "configuration": '{"objective": "targets"}', "number_weight": "1.16"}
     model = LowLevelEncoder()
     model.head[2].bias.data[0] = 1  # a distortion above 0, as trained weights tell it
     save_tensors(model, tmp_path / "final.safetensors", metadata)
@@ -68,21 +70,24 @@ def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_pat
     )
     assert pristine.statistics.count == two > one
     score = score_of_weights(weights.metadata, output)
-    branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot())
+    content = load_content()
+    branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot(), content=content.encoder)
     paths = [photos / "a.png"]
-    assert score == calibrate(*measure(paths, branch), fit_number_of_distortions(paths, branch))
-    assert score.distortion_weight > 0 and score.number_weight > 0
+    regression = fit_chance_of_distortion(paths, content.encoder, ZeroShot())
+    assert score == calibrate(measure(paths, branch), regression, content.sha256, taught=True)
+    assert score.distortion_weight > 0 and score.chance_weight > 0
+    assert "number_weight" not in weights.metadata
     assert done.stdout.splitlines()[-1] == f"Score of: {score.formula()}"
 
 
-def test_weights_without_targets_get_a_scale_and_centred_patches(photos, tmp_path):
+def test_weights_without_targets_have_no_levels_to_weigh(photos, tmp_path):
     save_tensors(LowLevelEncoder(), tmp_path / "final.safetensors", {"configuration": "{}"})
     output = tmp_path / "default.safetensors"
     done = install("--ll_model_weights_path", tmp_path / "final.safetensors", "--pristine_img_dir", photos,
                    "--output", output)  # fmt: skip
     assert done.returncode == 0, done.stderr
     metadata = load_low_level(output).metadata
-    assert metadata["distortion_weight"] == metadata["number_weight"] == "0.0"
+    assert metadata["distortion_weight"] == "0.0" and float(metadata["chance_weight"]) > 0
     assert float(metadata["distance_scale"]) != 1 and metadata["centre_deviation"] == "0.4"
 
 

@@ -20,11 +20,13 @@ from safetensors.torch import load_file
 
 from configs import ZeroShot
 from datasets.decoder import read_image
+from Evaluation.content_features import content_features
 from Evaluation.distance import low_level_quality
 from Evaluation.low_level_score import LowLevelScore
 from Evaluation.pristine_files import read_statistics
 from Evaluation.report import TITLES
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
+from models.content_weights import load_content
 from models.low_level_weights import load_low_level
 from models.weight_files import save_tensors
 
@@ -260,8 +262,8 @@ def test_high_level_alone_needs_no_pristine_statistics(monkeypatch, capsys, pari
     assert "pristine" not in printed[1]
 
 
-# Slopes of the 18 taught features, and an intercept.
-REGRESSION = (20.0, *[0.0] * 16, -20.0, 1.0)
+# Slopes of the 112 middle content features, and an intercept.
+REGRESSION = (20.0, *[0.0] * 110, -20.0, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +271,8 @@ def asking(place, tmp_path_factory):
     """The weights of `place` with and without a score of their own, each with its pristine statistics."""
     folder = tmp_path_factory.mktemp("asking")
     model = load_low_level(place / "low.tar").model
-    save_tensors(model, folder / "own.safetensors", LowLevelScore(2.5, 0.4, 0.5, REGRESSION).metadata())
+    score = LowLevelScore(2.5, 0.4, 0.5, REGRESSION, content_sha256=load_content().sha256)
+    save_tensors(model, folder / "own.safetensors", score.metadata())
     save_tensors(model, folder / "plain.safetensors", {})
     save_tensors(model, folder / "odd.safetensors", {"distance_scale": "large"})
     for name in ("own", "plain"):
@@ -294,19 +297,21 @@ def test_own_score_and_the_papers(place, asking):
     own, own_line = scored(place, asking, "own")
     paper, paper_line = scored(place, asking, "own", "--score", "paper")
     assert paper == plain
-    assert (
-        "; score 2.5 x (distance + 0.4 x distortion + 0.5 x number of distortions); float32 on " in own_line
-    )
-    assert "score" not in plain_line and "score" not in paper_line
+    assert "; score 2.5 x (distance + 0.4 x distortion + 0.5 x chance of distortion); float32 on " in own_line
+    assert "content weights content.safetensors (sha256 " in own_line
+    for line in (plain_line, paper_line):
+        assert "score" not in line and "content" not in line
     assert scored(place, asking, "own", "--score", "own") == (own, own_line)
     weights = load_low_level(asking / "own.safetensors")
     pristine = read_statistics(asking / "own_pristine.safetensors").statistics
     branch = LowLevelBranch(weights.model, pristine, ZeroShot())
     for k, q_low in enumerate(own):
-        d, mean = distance_and_mean(read_image(place / f"pictures/{k}.png"), branch)
+        picture = read_image(place / f"pictures/{k}.png")
+        d, mean = distance_and_mean(picture, branch)
         distortion = (mean[0] + mean[2:18].sum() / 2).item()
-        number = 20 * (mean[0] - mean[17]).item() + 1
-        total = 2.5 * max(0, d + 0.4 * distortion + 0.5 * number)
+        seen, _ = content_features(picture, load_content().encoder, ZeroShot())
+        chance = 20 * (seen[0] - seen[111]).item() + 1
+        total = 2.5 * max(0, d + 0.4 * distortion + 0.5 * chance)
         assert q_low == pytest.approx(low_level_quality(total), rel=1e-4)
         assert q_low != pytest.approx(paper[k], rel=1e-2)
 

@@ -18,58 +18,66 @@ from Evaluation.calibration import (
     KINDS,
     LEVELS,
     CalibrationError,
+    Measurements,
     calibrate,
     centre,
     evenly_spaced,
-    fit_number_of_distortions,
+    fit_chance_of_distortion,
     measure,
     trained_on_targets,
 )
+from Evaluation.content_features import content_features
 from Evaluation.distance import distance_of_quality, low_level_quality, statistics
 from Evaluation.low_level_score import LowLevelScore
 from Evaluation.ridge import fit_ridge
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
+from models.content_weights import load_content
 from models.low_level import LowLevelEncoder
 
-DISTANCES = np.array([1.0, 2.0, 3.0, 5.0, 4.0, 9.0])
-# Structure, total and two levels of each version; two features are not used.
-MEANS = np.array([
-    [0.1, 7.0, 0.0, 0.2], [0.2, 3.0, 0.4, 0.0], [0.2, 9.0, 0.1, 0.3],
-    [0.4, 1.0, 0.6, 0.2], [0.3, 2.0, 0.3, 0.3], [0.9, 0.0, 0.8, 0.8],
-])  # fmt: skip
-REGRESSION = (0.0, 0.0, 1.0, 0.5)
-SAMPLE_LEVELS = np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9])
+# Structure, total and two levels of each version; then two content features, and as many more as there are.
+MEASURED = Measurements(
+    np.array([1.0, 2.0, 3.0, 5.0, 4.0, 9.0]),
+    np.array([
+        [0.1, 7.0, 0.0, 0.2], [0.2, 3.0, 0.4, 0.0], [0.2, 9.0, 0.1, 0.3],
+        [0.4, 1.0, 0.6, 0.2], [0.3, 2.0, 0.3, 0.3], [0.9, 0.0, 0.8, 0.8],
+    ]),
+    np.array([[0.1, 8.0], [0.0, 3.0], [0.4, 5.0], [0.6, 1.0], [0.5, 0.0], [0.9, 2.0]]),
+    np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9]),
+)  # fmt: skip
+REGRESSION = (0.5, -0.01, 0.25)
 
 
-def test_distortion_has_the_spread_of_the_distance_and_its_number_an_eighth():
-    score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, REGRESSION)
-    k, n = MEANS[:, 0] + MEANS[:, 2:].sum(1) / 2, MEANS[:, 2] + 0.5
-    w, v = DISTANCES.std() / k.std(), DISTANCES.std() / n.std() / 8
-    assert (score.distortion_weight, score.number_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
-    assert (score.number_regression, score.centre_deviation) == (REGRESSION, 0.4)
-    # At level .9 the median version is the fourth one.
-    median = 5.0 + score.distortion_weight * 0.8 + score.number_weight * 1.1
-    assert score.scale == float(f"{100 * np.log(19) / median:.3g}")
-    assert low_level_quality(score.total(5.0, torch.from_numpy(MEANS[3]))) == pytest.approx(0.05, abs=5e-4)
-
-
-def test_other_weights_have_no_distortion_to_weigh():
-    score = calibrate(DISTANCES, MEANS, SAMPLE_LEVELS, ())
-    assert (score.distortion_weight, score.number_weight, score.number_regression) == (0, 0, ())
+def test_signs_of_distortion_have_the_spread_of_the_distance():
+    score = calibrate(MEASURED, REGRESSION, "abc", taught=True)
+    d, k = MEASURED.distances, MEASURED.means[:, 0] + MEASURED.means[:, 2:].sum(1) / 2
+    c = MEASURED.contents @ REGRESSION[:2] + 0.25
+    w, v = d.std() / k.std(), d.std() / c.std()
+    assert (score.distortion_weight, score.chance_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
+    assert (score.chance_regression, score.content_sha256) == (REGRESSION, "abc")
     assert score.centre_deviation == 0.4
-    assert score.scale == float(f"{100 * np.log(19) / 5:.3g}")
-    assert low_level_quality(score.total(5.0, torch.ones(4))) == pytest.approx(0.05, abs=5e-4)
+    # At level .9 the median version is the fourth one.
+    median = 5.0 + score.distortion_weight * 0.8 + score.chance_weight * (0.3 - 0.01 + 0.25)
+    assert score.scale == float(f"{100 * np.log(19) / median:.3g}")
+    fourth = torch.from_numpy(MEASURED.means[3]), torch.from_numpy(MEASURED.contents[3])
+    assert low_level_quality(score.total(5.0, *fourth)) == pytest.approx(0.05, abs=5e-4)
 
 
-@pytest.mark.parametrize("distances, means, regression, reason", [
-    (DISTANCES, np.ones((6, 4)), REGRESSION, "first features are the same"),
-    (DISTANCES, MEANS * [1, 1, 0, 1], REGRESSION, "first features are the same"),
-    (np.zeros(6), MEANS, (), "do not tell distorted photographs"),
-    (DISTANCES, MEANS, (0.0, 0.0, 1.0, -1000.0), "do not tell distorted photographs"),
+def test_other_weights_have_no_levels_to_weigh():
+    score = calibrate(MEASURED, REGRESSION, "abc", taught=False)
+    assert score.distortion_weight == 0
+    assert score.chance_weight == calibrate(MEASURED, REGRESSION, "abc", taught=True).chance_weight
+    assert score.scale == float(f"{100 * np.log(19) / (5 + score.chance_weight * 0.54):.3g}")
+
+
+@pytest.mark.parametrize("changes, regression, reason", [
+    ({"means": np.ones((6, 4))}, REGRESSION, "features are the same"),
+    ({"contents": np.ones((6, 2))}, REGRESSION, "features are the same"),
+    ({"distances": np.zeros(6)}, REGRESSION, "do not tell distorted photographs"),
+    ({}, (0.5, -0.01, -1000.0), "do not tell distorted photographs"),
 ])  # fmt: skip
-def test_measurements_that_make_no_score(distances, means, regression, reason):
+def test_measurements_that_make_no_score(changes, regression, reason):
     with pytest.raises(CalibrationError, match=reason):
-        calibrate(distances, means, SAMPLE_LEVELS, regression)
+        calibrate(replace(MEASURED, **changes), regression, "abc", taught=True)
 
 
 @pytest.mark.parametrize("quality", [1e-6, 0.05, 0.3, 0.5])
@@ -103,7 +111,8 @@ def test_the_centre_of_a_picture():
 def branch():
     torch.manual_seed(0)
     features = torch.randn(300, 128, generator=torch.Generator().manual_seed(1))
-    return LowLevelBranch(LowLevelEncoder().eval(), statistics(features), ZeroShot())
+    content = load_content().encoder
+    return LowLevelBranch(LowLevelEncoder().eval(), statistics(features), ZeroShot(), content=content)
 
 
 def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
@@ -112,11 +121,12 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         Image.fromarray(pixels).save(tmp_path / name)
     paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
-    distances, means, levels = measure(paths, branch, most=2)
+    measured = measure(paths, branch, most=2)
+    distances, means = measured.distances, measured.means
     centred = replace(branch, score=LowLevelScore(centre_deviation=0.4))
     assert len(distances) == len(means) == 2 * len(KINDS) * len(LEVELS)
-    assert levels.tolist() == 2 * len(KINDS) * [*LEVELS]
-    expected = []
+    assert measured.levels.tolist() == 2 * len(KINDS) * [*LEVELS]
+    expected, seen = [], []
     for name in ("a.png", "c.png"):
         rng = np.random.default_rng(list(hashlib.sha256(name.encode()).digest()))
         generators = iter(rng.spawn(12))
@@ -126,24 +136,26 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
                 version = np.rint(apply(kind, photograph, level, next(generators)) * 255).astype(np.uint8)
                 tensor = torch.from_numpy(version).permute(2, 0, 1).float() / 255
                 expected.append(distance_and_mean(tensor, centred))
+                seen.append(content_features(tensor, branch.content, ZeroShot())[0])
     np.testing.assert_allclose(distances, [d for d, _ in expected], rtol=1e-6)
     np.testing.assert_allclose(means, torch.stack([mean for _, mean in expected]), rtol=1e-6)
+    np.testing.assert_allclose(measured.contents, torch.stack(seen), rtol=1e-6)
     # The noise follows from the name: the two photographs are equal but for that.
     assert distances[3] != distances[15] and distances[0] == pytest.approx(distances[12])
 
 
 def test_a_photograph_of_one_patch_is_enlarged(branch, tmp_path):
     Image.fromarray(inputs.to_uint8(inputs.structured(1, 100, 110))).save(tmp_path / "a.png")
-    distances, _, _ = measure([tmp_path / "a.png"], branch)
-    assert np.isfinite(distances).all()
+    measured = measure([tmp_path / "a.png"], branch)
+    assert np.isfinite(measured.distances).all() and np.isfinite(measured.contents).all()
 
 
-def test_distortions_are_counted_as_the_regression_of_their_number_says(branch, tmp_path):
-    """The number is in the file names of a set; the delivery of a version is none of its distortions."""
+def test_the_chance_of_distortion_is_what_tells_versions_from_references(branch, tmp_path):
+    """Which is which is in the file names of a set; the delivery of a version is no distortion."""
     for k, name in enumerate("abc"):
-        Image.fromarray(inputs.to_uint8(inputs.structured(k, 150, 400))).save(tmp_path / f"{name}.png")
+        Image.fromarray(inputs.to_uint8(inputs.structured(k, 240, 400))).save(tmp_path / f"{name}.png")
     presets = (replace(CAMERA_SYNTHESIS, versions=4), replace(CHAINS_SYNTHESIS, versions=4))
-    features, numbers = [], []
+    features, distorted = [], []
     for name in ("a.png", "c.png"):
         seed = hashlib.sha256(name.encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))
@@ -151,15 +163,16 @@ def test_distortions_are_counted_as_the_regression_of_their_number_says(branch, 
         made = [pair for preset in presets for pair in versions(middle, preset, rng)]
         for stem, pixels in made:
             tensor = deliver(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, 0.75, generator)
-            patches = tensor[0, :, :96].unfold(2, 96, 96).permute(2, 0, 1, 3)  # four that do not overlap
+            # Two patches of 224 that overlap by half, as far from the middle as each other.
+            patches = torch.stack([tensor[0, :, :224, left : left + 224] for left in (0, 112)])
             with torch.inference_mode():
-                features.append(branch.encoder(patches).double().mean(0)[:18].numpy())
-            numbers.append(0 if "REF" in stem else stem.count("+") + 1)
-    assert len(numbers) == 2 * 2 * 5 and max(numbers) > 1
-    expected = fit_ridge(np.stack(features), np.array(numbers), (0.1, 1.0, 10.0, 100.0), standardise=True)
-    slopes_and_intercept = fit_number_of_distortions(sorted(tmp_path.iterdir()), branch, most=2)
-    assert len(slopes_and_intercept) == 19
-    np.testing.assert_allclose(slopes_and_intercept, [*expected.weights, expected.intercept], rtol=6e-3)
+                features.append(branch.content(patches).double().mean(0)[:112].numpy())
+            distorted.append(0.0 if "REF" in stem else 1.0)
+    assert len(distorted) == 2 * 2 * 5 and sum(distorted) == 2 * 2 * 4
+    expected = fit_ridge(np.stack(features), np.array(distorted), (0.1, 1.0, 10.0, 100.0), standardise=True)
+    found = fit_chance_of_distortion(sorted(tmp_path.iterdir()), branch.content, ZeroShot(), most=2)
+    assert len(found) == 113
+    np.testing.assert_allclose(found, [*expected.weights, expected.intercept], rtol=6e-3)
 
 
 def read_pixels(path):

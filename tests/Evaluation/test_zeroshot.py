@@ -15,12 +15,11 @@ from configs import ConfigError, ZeroShot
 from datasets.decoder import read_image
 from datasets.rated_sets import RatedImage
 from Evaluation.distance import statistics
-from Evaluation.features import ScoreError, resize
+from Evaluation.features import ScoreError, enlarged_size, resize
 from Evaluation.report import collect, table_text, write_table
 from Evaluation.zeroshot import (
     HighLevelBranch,
     LowLevelBranch,
-    enlarged_size,
     high_level_quality,
     low_level_distance,
     score_images,
