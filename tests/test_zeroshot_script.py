@@ -304,12 +304,12 @@ def test_own_score_and_the_papers(place, asking):
     assert scored(place, asking, "own", "--score", "own") == (own, own_line)
     weights = load_low_level(asking / "own.safetensors")
     pristine = read_statistics(asking / "own_pristine.safetensors").statistics
-    branch = LowLevelBranch(weights.model, pristine, ZeroShot())
+    branch, content = LowLevelBranch(weights.model, pristine, ZeroShot()), load_content().encoder
     for k, q_low in enumerate(own):
         picture = read_image(place / f"pictures/{k}.png")
         d, mean = distance_and_mean(picture, branch)
         distortion = (mean[0] + mean[2:18].sum() / 2).item()
-        seen, _ = content_features(picture, load_content().encoder, ZeroShot())
+        seen, _ = content_features(picture, content, ZeroShot())
         chance = 20 * (seen[0] - seen[111]).item() + 1
         total = 2.5 * max(0, d + 0.4 * distortion + 0.5 * chance)
         assert q_low == pytest.approx(low_level_quality(total), rel=1e-4)
