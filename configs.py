@@ -37,7 +37,7 @@ def _above_zero(config: Any, *names: str) -> None:
 class Synthesis:
     """Distorted versions of plain photographs (method.md part 1, Data)."""
 
-    # Names of `datasets.distortions.DISTORTIONS`; "a+b" applies a, then b, as cameras do
+    # Names of `datasets.distorted.distortions.DISTORTIONS`; "a+b" applies a, then b, as cameras do
     # (optics, then the sensor, then the file); "a|b" draws one of them for each version.
     kinds: tuple[str, ...] = (
         "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "dark_noise", "jpeg", "jpeg2000",

@@ -6,12 +6,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from command_line import CommandLine
+from utils.cli import CommandLine
 from configs import ZeroShot
-from datasets.rated_sets import RATED_SETS, shortfall
-from Evaluation.encoders import add_encoder_arguments, load_encoders
-from Evaluation.feature_blocks import GROUPS, make_blocks
-from Evaluation.feature_table import Store, check_place, check_store, table_of_features, write_array
+from datasets.rated.sets import RATED_SETS, shortfall
+from Evaluation.grepq import add_encoder_arguments, load_encoders
+from Evaluation.few_labels.protocol.blocks import GROUPS, make_blocks
+from Evaluation.few_labels.protocol.feature_table import Store, check_place, check_store, table_of_features, write_array
 from Evaluation.protocol import load_pictures
 
 

@@ -7,16 +7,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from command_line import CommandLine
+from utils.cli import CommandLine
 from configs import FewLabels
-from datasets.rated_sets import RATED_SETS
-from Evaluation.encoders import add_encoder_arguments
-from Evaluation.feature_blocks import add_feature_arguments, load_blocks
-from Evaluation.few_labels import evaluate
-from Evaluation.few_labels_report import KIND, default_folder, protocol_line, publish, settings_of
-from Evaluation.labelled_features import CACHE, labelled_features, load_rated
-from Evaluation.splits import asked_for, choose_splits
-from Evaluation.tables import check_folder
+from datasets.rated.sets import RATED_SETS
+from Evaluation.grepq import add_encoder_arguments
+from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
+from Evaluation.few_labels.protocol import evaluate
+from Evaluation.few_labels.protocol.report import KIND, default_folder, protocol_line, publish, settings_of
+from Evaluation.few_labels.protocol.labelled_set import CACHE, labelled_features, load_rated
+from Evaluation.few_labels.splits import asked_for, choose_splits
+from Evaluation.reports.tables import check_folder
 
 
 def parse() -> argparse.Namespace:

@@ -7,12 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from command_line import CommandLine
+from utils.cli import CommandLine
 from configs import ZeroShot
-from datasets.rated_sets import RATED_SETS, shortfall
-from Evaluation.encoders import add_encoder_arguments
+from datasets.rated.sets import RATED_SETS, shortfall
+from Evaluation.grepq import add_encoder_arguments
 from Evaluation.protocol import load_pictures, prepare
-from Evaluation.report import check_output, collect, publish
+from Evaluation.reports.text import check_output, collect, publish
 
 
 def parse() -> argparse.Namespace:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from command_line import CommandLine
-from config_fields import from_saved, override
+from utils.cli import CommandLine
+from utils.config_fields import from_saved, override
 from configs import TRAINING_PRESETS, ConfigError
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from configs import ZeroShot
-from datasets.rated_sets import RatedImage
+from datasets.rated.sets import RatedImage
 from models.device import autocast, full_float32
 from models.high_level import SMALLEST_PICTURE
 

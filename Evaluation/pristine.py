@@ -19,7 +19,7 @@ from tqdm import tqdm
 from configs import ZeroShot
 from datasets.decoder import ImageReadError, list_images, read_image
 from Evaluation.distance import FeatureStatistics, statistics
-from Evaluation.encoders import Say
+from Evaluation.grepq import Say
 from Evaluation.features import resize
 from Evaluation.patches import extract_patches, patch_features, select_pristine
 from Evaluation.pristine_files import (
@@ -33,8 +33,8 @@ from Evaluation.pristine_files import (
     write_statistics,
     writing_patches,
 )
-from models.low_level_weights import DEFAULT_LOW_LEVEL, LowLevelWeights
-from models.weight_files import file_sha256
+from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights
+from models.weights.files import file_sha256
 
 _HINT = "Name a folder of sharp, undistorted photographs with --pristine_img_dir."
 

@@ -14,11 +14,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from atomic_files import atomic_path
+from utils.files import atomic_path
 from configs import ZeroShot
 from Evaluation.distance import FeatureStatistics
 from models.low_level import FEATURES
-from models.low_level_weights import LowLevelWeights
+from models.weights.low_level import LowLevelWeights
 
 FORMAT = "GRepQ pristine statistics 1"
 

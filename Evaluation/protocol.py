@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs import ZeroShot
-from datasets.rated_sets import (
+from datasets.rated.sets import (
     RatedImage,
     RatedSet,
     load_rated_set,
     load_scores_table,
     unrated_folder,
 )
-from Evaluation.encoders import Encoders, Say, load_encoders
-from Evaluation.low_level_score import PAPER, content_of_score, score_of_weights
+from Evaluation.grepq import Encoders, Say, load_encoders
+from Evaluation.extended.score import PAPER, content_of_score, score_of_weights
 from Evaluation.metrics import Metric, agreement
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow

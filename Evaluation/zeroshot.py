@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from configs import ZeroShot
-from datasets.rated_sets import RatedImage
+from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
-from Evaluation.content_features import content_features
+from Evaluation.extended.semantic_features import content_features
 from Evaluation.distance import FeatureStatistics, distance, grid_statistics, low_level_quality
 from Evaluation.features import (
     ScoreError,
@@ -23,9 +23,9 @@ from Evaluation.features import (
     whole_picture_features,
     with_two_patches,
 )
-from Evaluation.low_level_score import PAPER, LowLevelScore
+from Evaluation.extended.score import PAPER, LowLevelScore
 from Evaluation.patches import overlapping_features
-from models.content import ContentEncoder
+from models.semantic import ContentEncoder
 from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
 from models.low_level import LowLevelEncoder

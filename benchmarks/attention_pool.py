@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from benchmarks.timing import machine, seconds
 from models.attention_pool import AttentionPool
-from models.clip_package import import_clip
+from models.weights.clip import import_clip
 
 
 def all_queries(pool: Any, maps: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.timing import machine
 from configs import LowLevelTraining, Synthesis
-from datasets.synthesis import synthesize
+from datasets.distorted.synthesis import synthesize
 from training.loop import fit
 from training.low_level import low_level_task
 from training.run_folder import make_run_folder, read_log

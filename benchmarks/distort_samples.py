@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from command_line import CommandLine
+from utils.cli import CommandLine
 from datasets.decoder import decode_pixels
-from datasets.distortions import DISTORTIONS, apply
+from datasets.distorted.distortions import DISTORTIONS, apply
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")

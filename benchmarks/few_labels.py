@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.timing import machine
 from configs import FewLabels
-from datasets.rated_sets import RatedImage
-from Evaluation.few_labels import evaluate, summarise
-from Evaluation.labelled_features import LabelledFeatures
-from Evaluation.splits import draw_splits
+from datasets.rated.sets import RatedImage
+from Evaluation.few_labels.protocol import evaluate, summarise
+from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
+from Evaluation.few_labels.splits import draw_splits
 
 IMAGES, FEATURES = 10_000, 1152
 

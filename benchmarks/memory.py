@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from benchmarks.timing import machine
-from models.clip_package import import_clip
+from models.weights.clip import import_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 

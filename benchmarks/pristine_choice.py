@@ -19,14 +19,14 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.sweep_figures import Sets, load_sets
-from command_line import CommandLine
+from utils.cli import CommandLine
 from configs import ZeroShot
 from datasets.decoder import list_images, read_image
 from datasets.read_ahead import read_ahead
-from Evaluation.content_features import content_features
+from Evaluation.extended.semantic_features import content_features
 from Evaluation.distance import FeatureStatistics, distance, grid_statistics, statistics
 from Evaluation.features import as_the_set_resizes, with_two_patches
-from Evaluation.low_level_score import LowLevelScore, content_of_score, score_of_weights
+from Evaluation.extended.score import LowLevelScore, content_of_score, score_of_weights
 from Evaluation.metrics import srcc
 from Evaluation.patches import (
     colorfulness,
@@ -37,9 +37,9 @@ from Evaluation.patches import (
     sharpness,
 )
 from Evaluation.pristine import at_short_sides
-from models.content_weights import ContentWeights
+from models.weights.semantic import ContentWeights
 from models.device import choose_device, choose_precision
-from models.low_level_weights import LowLevelWeights, find_low_level, load_low_level
+from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
 
 DRAWS = 20
 

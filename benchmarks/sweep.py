@@ -38,16 +38,16 @@ from benchmarks.sweep_figures import (
     score_sets,
 )
 from benchmarks.sweep_table import LABELS, Row, Table, cell
-from command_line import CommandLine
-from config_fields import override
+from utils.cli import CommandLine
+from utils.config_fields import override
 from configs import TRAINING_PRESETS, VERSION, ConfigError, ZeroShot
 from datasets.decoder import list_images
-from Evaluation.low_level_score import content_of_score, score_of_weights
+from Evaluation.extended.score import content_of_score, score_of_weights
 from Evaluation.patches import CENTRE_DEVIATION
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.zeroshot import LowLevelBranch
 from models.device import choose_device, choose_precision
-from models.low_level_weights import load_low_level
+from models.weights.low_level import load_low_level
 from training.checkpoint import CheckpointError
 from training.run_folder import checkpoint_of, last_run
 

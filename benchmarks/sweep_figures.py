@@ -9,17 +9,17 @@ import numpy as np
 from tqdm import tqdm
 
 from configs import FewLabels
-from datasets.rated_sets import RatedImage, RatedSetError, load_rated_set
+from datasets.rated.sets import RatedImage, RatedSetError, load_rated_set
 from datasets.read_ahead import read_ahead
-from datasets.synthetic_set import KINDS, load_synthetic_set, of_each_photograph
+from datasets.distorted.synthetic_set import KINDS, load_synthetic_set, of_each_photograph
 from Evaluation.distance import low_level_quality
-from Evaluation.feature_blocks import mean_and_deviation
+from Evaluation.few_labels.protocol.blocks import mean_and_deviation
 from Evaluation.features import ScoreError, as_the_set_resizes, with_two_patches
-from Evaluation.few_labels import evaluate, summarise
-from Evaluation.labelled_features import LabelledFeatures
+from Evaluation.few_labels.protocol import evaluate, summarise
+from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
 from Evaluation.metrics import bootstrap_srcc, resample_counts, srcc, undefined
 from Evaluation.patches import overlapping_features
-from Evaluation.splits import SplitError, draw_splits
+from Evaluation.few_labels.splits import SplitError, draw_splits
 from Evaluation.zeroshot import LowLevelBranch, low_level_distance_of
 from models.device import out_of_memory
 from models.low_level import FEATURES

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from atomic_files import atomic_path
+from utils.files import atomic_path
 from benchmarks.sweep_figures import FIGURES, Sets, differences
 from configs import ConfigError, FewLabels
-from Evaluation.tables import write_text
-from models.weight_files import file_sha256
+from Evaluation.reports.tables import write_text
+from models.weights.files import file_sha256
 
 LABELS = FewLabels().n_labels
 COLUMNS = (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from atomic_files import atomic_path
+from utils.files import atomic_path
 from datasets.fragments import to_unit
 from datasets.fsim import fsim_matrix
 from datasets.version_folders import SetError, VersionFolder, read_versions

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from configs import LowLevelTraining
-from datasets.delivery import deliver
+from datasets.distorted.jpeg_augmentation import deliver
 from datasets.fragments import two_views
 from datasets.version_folders import VersionFolder, read_versions
 

@@ -16,7 +16,7 @@ INNER_FEATURES = 64 + 128 + 256 + 512
 class LowLevelEncoder(nn.Module):
     """torchvision's ResNet-18 without its classifier, then Linear(512, 512), ReLU, Linear(512, 128).
 
-    Similar to the authors' model but holds every tensor once; `models.low_level_weights` translates names.
+    Similar to the authors' model but holds every tensor once; `models.weights.low_level` translates names.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.clip_package import import_clip
+from models.weights.clip import import_clip
 
 PARITY = Path(__file__).parent / "parity"
 # The generators are plain modules in the folder of the numbers that they made.

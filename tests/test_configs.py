@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from config_fields import from_saved, override
+from utils.config_fields import from_saved, override
 from configs import (
     TRAINING_PRESETS,
     ConfigError,
@@ -13,7 +13,7 @@ from configs import (
     LowLevelTraining,
     Synthesis,
 )
-from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
+from models.weights.low_level import DEFAULT_LOW_LEVEL, load_low_level
 
 
 def test_values_take_the_type_of_their_field():

@@ -22,14 +22,14 @@ from benchmarks.sweep_figures import (
 from benchmarks.sweep_table import Table
 from configs import ConfigError, FewLabels, ZeroShot
 from datasets.decoder import read_image
-from datasets.rated_sets import RatedImage
-from datasets.synthetic_set import KINDS, make_synthetic_set
-from Evaluation.encoders import Encoders
-from Evaluation.feature_blocks import make_blocks
+from datasets.rated.sets import RatedImage
+from datasets.distorted.synthetic_set import KINDS, make_synthetic_set
+from Evaluation.grepq import Encoders
+from Evaluation.few_labels.protocol.blocks import make_blocks
 from Evaluation.metrics import resample_counts, srcc
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.zeroshot import LowLevelBranch, score_images
-from models.low_level_weights import DEFAULT_LOW_LEVEL, load_low_level
+from models.weights.low_level import DEFAULT_LOW_LEVEL, load_low_level
 
 CHANGES = (
     "photographs=2 versions=2 grid=1 piece=32 epochs=2 export_epochs=1 precision=float32 device=cpu workers=0"

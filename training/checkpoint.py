@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from atomic_files import atomic_path
-from models.weight_files import UNREADABLE
+from utils.files import atomic_path
+from models.weights.files import UNREADABLE
 
 # Changes when a checkpoint of before could not be resumed.
 FORMAT = "grepq checkpoint 3"

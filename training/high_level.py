@@ -19,8 +19,8 @@ from datasets.version_pairs import PhotographOrder
 from losses.group_contrastive import choose_groups, group_contrastive_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
-from models.high_level_weights import NO_CLIP, find_clip, load_high_level
-from models.weight_files import WeightsError, file_sha256, save_tensors
+from models.weights.high_level import NO_CLIP, find_clip, load_high_level
+from models.weights.files import WeightsError, file_sha256, save_tensors
 from training.batches import read_batches
 from training.distributed import (
     gather_with_gradient,

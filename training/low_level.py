@@ -13,16 +13,16 @@ import torch
 
 from configs import ConfigError, LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
-from datasets.taught_targets import taught_targets, version_levels
+from datasets.distorted.targets import taught_targets, version_levels
 from datasets.version_folders import SetError, find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.quality_aware import quality_aware_loss
-from losses.taught_targets import taught_loss
+from losses.distortion_targets import taught_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
-from models.low_level_weights import LowLevelWeights, load_low_level
-from models.weight_files import save_tensors
-from training.averaging import averaged, between
+from models.weights.low_level import LowLevelWeights, load_low_level
+from models.weights.files import save_tensors
+from training.ema import averaged, between
 from training.batches import read_batches
 from training.distributed import processes
 from training.loop import Task

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from atomic_files import atomic_path
+from utils.files import atomic_path
 from training.checkpoint import CheckpointError
 
 

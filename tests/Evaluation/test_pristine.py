@@ -22,8 +22,8 @@ from Evaluation.pristine_files import (
     writing_patches,
 )
 from models.low_level import LowLevelEncoder
-from models.low_level_weights import LowLevelWeights, from_authors, load_low_level
-from models.weight_files import save_tensors
+from models.weights.low_level import LowLevelWeights, from_authors, load_low_level
+from models.weights.files import save_tensors
 
 SETTINGS = ZeroShot()
 HDF5 = "pristine_patches_096_0.75_0.80.hdf5"

@@ -13,10 +13,10 @@ from PIL import Image
 
 from configs import ConfigError, ZeroShot
 from datasets.decoder import read_image
-from datasets.rated_sets import RatedImage
+from datasets.rated.sets import RatedImage
 from Evaluation.distance import statistics
 from Evaluation.features import ScoreError, enlarged_size, resize
-from Evaluation.report import collect, table_text, write_table
+from Evaluation.reports.text import collect, table_text, write_table
 from Evaluation.zeroshot import (
     HighLevelBranch,
     LowLevelBranch,
@@ -25,9 +25,9 @@ from Evaluation.zeroshot import (
     score_images,
     score_picture,
 )
-from models.high_level_weights import load_high_level
+from models.weights.high_level import load_high_level
 from models.low_level import LowLevelEncoder
-from models.low_level_weights import from_authors
+from models.weights.low_level import from_authors
 
 ANY = RatedImage("any", Path("any"))
 

@@ -11,7 +11,7 @@ from datasets.reference_photographs import ReferencePhotographs, centre_crop, fi
 from datasets.version_folders import SetError
 from datasets.version_pairs import PhotographOrder
 from models.high_level import CLIP_MEAN, CLIP_STD, HighLevelEncoder
-from models.high_level_weights import load_clip
+from models.weights.high_level import load_clip
 
 
 def pixels_of(height, width, dtype=np.uint8):

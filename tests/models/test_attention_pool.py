@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.attention_pool import AttentionPool, resize_positions
-from models.clip_package import import_clip
+from models.weights.clip import import_clip
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 import synthetic_inputs as inputs
 import torch
 
-from models.clip_package import import_clip
+from models.weights.clip import import_clip
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
-from models.high_level_weights import load_clip, load_high_level
+from models.weights.high_level import load_clip, load_high_level
 
 PROMPTS = ("A good photo.", "A bad photo.")
 SIZES = {"224x224": 0, "192x320": 1, "500x375": 2, "64x96": 3}

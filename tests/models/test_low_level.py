@@ -7,7 +7,7 @@ import synthetic_weights
 import torch
 
 from models.low_level import LowLevelEncoder, start_from_cosines
-from models.low_level_weights import from_authors
+from models.weights.low_level import from_authors
 
 
 def encoder():

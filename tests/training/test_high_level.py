@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from configs import HighLevelTraining
 from losses.group_contrastive import group_contrastive_loss
 from models.high_level import HighLevelEncoder, antonym_quality
-from models.high_level_weights import load_clip, load_high_level
-from models.weight_files import WeightsError
+from models.weights.high_level import load_clip, load_high_level
+from models.weights.files import WeightsError
 from training.checkpoint import CheckpointError
 from training.high_level import ProjectedEncoder, high_level_loss, high_level_task, warmed_up
 from training.loop import fit

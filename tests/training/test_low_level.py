@@ -13,10 +13,10 @@ from configs import RELEASED_LOW_LEVEL, ConfigError, LowLevelTraining
 from datasets.version_folders import SetError, VersionFolder
 from datasets.version_pairs import Batch, VersionPairs
 from losses.quality_aware import quality_aware_loss
-from losses.taught_targets import taught_loss
+from losses.distortion_targets import taught_loss
 from models.low_level import LowLevelEncoder
-from models.low_level_weights import from_authors, to_authors
-from models.weight_files import file_sha256, save_tensors
+from models.weights.low_level import from_authors, to_authors
+from models.weights.files import file_sha256, save_tensors
 from training.low_level import learning_rates, low_level_loss, low_level_task, read_sets
 
 

@@ -1,0 +1,1 @@
+"""Beyond the paper: a low-level score that also asks what an image shows."""

@@ -1,0 +1,1 @@
+"""Quality from few labels: features, splits, regression, report."""

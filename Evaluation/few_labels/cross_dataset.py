@@ -1,0 +1,161 @@
+"""Ridge regression trained on one rated set and tested on others: a matrix of sets.
+
+On the diagonal a set is predicted by leave-one-out, each picture by the regression of all its others;
+where pictures share their content, so do training and test there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs import VERSION
+from datasets.rated.sets import RatedSet, load_rated_set, load_scores_table, shortfall
+from Evaluation.grepq import Say
+from Evaluation.few_labels.protocol.blocks import Block
+from Evaluation.few_labels.protocol.feature_table import Store
+from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures, digests
+from Evaluation.metrics import FEWEST, plcc, srcc
+from Evaluation.few_labels.ridge import fit_ridge
+from Evaluation.reports.tables import FolderError, csv_text, write_text
+
+FOLDER = Path(__file__).resolve().parent.parent / "Results" / "cross_dataset"
+KIND = "cross_dataset"
+
+
+class CrossError(ValueError):
+    """Sets that make no matrix; the message says what is expected."""
+
+
+@dataclass(frozen=True)
+class CrossRow:
+    """A cell: trained on all of `train`, tested on all of `test` (leave-one-out where they are the same).
+
+    `plcc` is raw: sets of other ranges are no matter for it, but nothing bends predictions to them.
+    """
+
+    train: str
+    test: str
+    n_train: int
+    n_test: int
+    alpha: float
+    srcc: float | None
+    plcc: float | None
+
+
+def load_sets(named: Sequence[str], say: Say) -> dict[str, RatedSet]:
+    """The sets of NAME=PATH by name: PATH is a CSV of image and mos, or the folder of the rated set NAME.
+
+    Raises:
+        CrossError: not of that form, a name twice, or fewer than two.
+        RatedSetError: a set cannot be used.
+    """
+    sets: dict[str, RatedSet] = {}
+    for text in named:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise CrossError(f"--sets {text}: expected NAME=FOLDER or NAME=FILE.csv.")
+        if name in sets:
+            raise CrossError(f"--sets: there is a second {name}; give it another name.")
+        table = path.lower().endswith(".csv")
+        sets[name] = load_scores_table(path) if table else load_rated_set(name, path)
+        for sentence in (*sets[name].remarks, *shortfall(sets[name])):
+            say(f"{name}: {sentence}")
+    if len(sets) < 2:
+        raise CrossError("--sets needs two sets or more: --sets CLIVE=FOLDER mine=FILE.csv.")
+    return sets
+
+
+def evaluate(
+    data: Mapping[str, LabelledFeatures], alphas: Sequence[float], standardise: bool = False
+) -> list[CrossRow]:
+    """All cells, row by row; penalty, mean and scale of the features are of the training set.
+
+    Raises:
+        CrossError: a set has too few pictures.
+    """
+    for name, one in data.items():
+        if len(one.mos) < FEWEST:
+            raise CrossError(f"{name}: has {len(one.mos)} pictures with features; {FEWEST} are needed.")
+    rows = []
+    for train, known in data.items():
+        ridge = fit_ridge(known.features, known.mos, alphas, standardise)
+        for test, other in data.items():
+            scores = ridge.left_out if test == train else ridge.predict(other.features)
+            defined = np.ptp(scores) > 0 and np.ptp(other.mos) > 0
+            figures = (srcc(scores, other.mos), plcc(scores, other.mos)) if defined else (None, None)
+            rows.append(CrossRow(train, test, len(known.mos), len(other.mos), ridge.alpha, *figures))
+    return rows
+
+
+def settings_of(
+    sets: Mapping[str, RatedSet], blocks: Sequence[Block], alphas: Sequence[float], standardise: bool
+) -> dict[str, Any]:
+    """All that a matrix depends on, as JSON holds it."""
+    content = {
+        "sets": {name: digests(rated) for name, rated in sets.items()},
+        **Store(tuple(blocks), None).provenance,
+        "alphas": alphas,
+        "standardise": standardise,
+    }
+    return json.loads(json.dumps(content))
+
+
+def matrix_lines(rows: Sequence[CrossRow]) -> list[str]:
+    """The SRCC and the raw PLCC as matrices for people: trained on the row's set, tested on the column's."""
+    names = list(dict.fromkeys(row.train for row in rows))
+    wide = max(10, *(len(name) + 2 for name in names))
+    lines = []
+    for title, figure in (("SRCC", "srcc"), ("PLCC, raw", "plcc")):
+        lines.append(f"{title:<{wide}}" + "".join(f"{name:>{wide}}" for name in names) + "   tested on")
+        for name in names:
+            own = [row for row in rows if row.train == name]
+            line = f"{name:<{wide}}"
+            for row in own:
+                value = getattr(row, figure)
+                text = "undefined" if value is None else f"{value:.4f}"
+                line += f"{f'({text})' if row.test == name else f'{text} ':>{wide}}"
+            lines.append(f"{line}   alpha {own[0].alpha:g}")
+    return [*lines, "in brackets: leave-one-out on the training set itself"]
+
+
+def protocol_line(
+    data: Mapping[str, LabelledFeatures], blocks: Sequence[Block], alphas: Sequence[float],
+    standardise: bool, weights: str,
+) -> str:  # fmt: skip
+    """Sets, features, weights and regression in one line."""
+    sets = ", ".join(f"{name} ({len(one.mos)} images)" for name, one in data.items())
+    columns = ", ".join(f"{block.name} ({block.length})" for block in blocks)
+    how = "by the exact leave-one-out error of the training set" if len(alphas) > 1 else "(fixed)"
+    return (
+        f"Protocol: trained on all of one set, tested on all of another: {sets}; features {columns}, "
+        f"{'' if standardise else 'not '}standardised; {weights}; ridge regression with intercept, alpha "
+        f"{'from ' if len(alphas) > 1 else ''}{', '.join(f'{alpha:g}' for alpha in alphas)} {how}; PLCC raw."
+    )
+
+
+def write_matrix(folder: Path, rows: Sequence[CrossRow], protocol: str, settings: Mapping[str, Any]) -> None:
+    """Write cross_dataset.json and cross_dataset.csv into `folder`.
+
+    Raises:
+        FolderError: the folder cannot be written to.
+    """
+    content = {
+        "kind": KIND,
+        "version": VERSION,
+        "protocol": protocol,
+        "settings": settings,
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / f"{KIND}.csv", csv_text(CrossRow, rows))
+        write_text(folder / f"{KIND}.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be written to ({error}).") from None

@@ -1,0 +1,260 @@
+"""Which pictures are labelled and which are tested on: seeded splits, and the file that gives them back.
+
+A split puts its pool of pictures in one random order; its first n are labelled, so 50 are within 100
+within 200 and the numbers of labels compare on the same draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.files import atomic_path
+from configs import VERSION, FewLabels
+from datasets.rated.sets import RatedImage
+from Evaluation.metrics import FEWEST
+
+KIND = "few_labels_splits"
+# Names that are listed one by one in a sentence.
+_MOST_NAMED = 5
+
+
+class SplitError(ValueError):
+    """A split that cannot be drawn or read; the message says what can be done."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Split `number`: pictures to label, in the order in which they are taken, and those to test on.
+
+    Without `test`, all that was not labelled is tested on.
+    """
+
+    number: int
+    seed: int
+    pool: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Of both lists of names in their order."""
+        return hashlib.sha256(json.dumps([self.pool, self.test]).encode()).hexdigest()
+
+    def labelled(self, count: int) -> tuple[str, ...]:
+        """The first `count` of the pool.
+
+        Raises:
+            SplitError: there are not so many, or too few are left to test on.
+        """
+        if count > len(self.pool):
+            raise SplitError(
+                f"--n_labels {count}: split {self.number} has {len(self.pool)} pictures to label; name fewer."
+            )
+        if len(self.test or self.pool[count:]) < FEWEST:
+            remedy = "take a larger set, or --protocol rest" if self.test else "name fewer labels"
+            raise SplitError(
+                f"--n_labels {count}: split {self.number} leaves fewer than {FEWEST} pictures to test on; "
+                f"{remedy}."
+            )
+        return self.pool[:count]
+
+    def tested(self, count: int) -> tuple[str, ...]:
+        """The pictures to test on when `count` are labelled."""
+        return self.test or self.pool[count:]
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """Splits with how they were drawn; `source` names the file they were read from."""
+
+    set_name: str
+    protocol: str
+    rule: str
+    seed: int
+    splits: tuple[Split, ...]
+    source: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Of all splits in their order."""
+        return hashlib.sha256("".join(split.sha256 for split in self.splits).encode()).hexdigest()
+
+
+def asked_for(args: argparse.Namespace) -> tuple[FewLabels, SplitFile | None]:
+    """The settings that a command line asks for, and the splits that it gives.
+
+    Args:
+        args: n_labels, splits, protocol, seed, alpha, standardise, split_file; None takes the default.
+
+    Raises:
+        ConfigError: a number is out of its range.
+        SplitError: the split file cannot be used, or is given beside what it decides.
+    """
+    named = {name: getattr(args, name) for name in ("splits", "protocol", "seed")}
+    given = None
+    if args.split_file is not None:
+        for name in ("protocol", "seed"):
+            if named[name] is not None:
+                raise SplitError(f"--{name} does not go with --split_file, which decides it.")
+        given = read_splits(args.split_file)
+        if named["splits"] is not None:
+            if not 0 < named["splits"] <= len(given.splits):
+                raise SplitError(f"--splits {named['splits']}: {args.split_file} holds {len(given.splits)}.")
+            given = replace(given, splits=given.splits[: named["splits"]])
+        named = {"splits": len(given.splits), "protocol": given.protocol, "seed": given.seed}
+    named = {name: value for name, value in named.items() if value is not None}
+    # Each number of labels once, in order: the same run whichever way they are written.
+    counts = tuple(sorted(set(args.n_labels)))
+    return FewLabels(counts, alphas=tuple(args.alpha), standardise=args.standardise, **named), given
+
+
+def choose_splits(
+    set_name: str, pictures: Sequence[RatedImage], settings: FewLabels, given: SplitFile | None
+) -> SplitFile:
+    """The splits that were given, all their pictures there, else splits that are drawn."""
+    if given is None:
+        return draw_splits(set_name, pictures, settings)
+    check_names(given, [picture.name for picture in pictures], set_name)
+    return given
+
+
+def draw_splits(set_name: str, pictures: Sequence[RatedImage], settings: FewLabels) -> SplitFile:
+    """The splits of a set by the protocol of `settings`.
+
+    Names are sorted first, so that the order of a score file does not matter.
+
+    Raises:
+        SplitError: the pictures are too few, of one content, or have no official parts.
+    """
+    pictures = sorted(pictures, key=lambda picture: picture.name)
+    rule = _rule(pictures, settings)
+    splits = []
+    for number in range(settings.splits):
+        random = np.random.default_rng([settings.seed, number])
+        if settings.protocol == "official":
+            pool = [picture.name for picture in pictures if picture.split in ("train", "validation")]
+            test = [picture.name for picture in pictures if picture.split == "test"]
+        elif settings.protocol == "rest":
+            pool, test = [picture.name for picture in pictures], []
+        else:
+            pool, test = _by_content(pictures, settings.test_share, random)
+        order = random.permutation(len(pool))
+        splits.append(Split(number, settings.seed, tuple(pool[k] for k in order), tuple(test)))
+    return SplitFile(set_name, settings.protocol, rule, settings.seed, tuple(splits))
+
+
+def write_splits(path: Path, content: SplitFile) -> None:
+    """Write the splits as JSON."""
+    splits = [
+        {"number": split.number, "sha256": split.sha256, "test": split.test, "pool": split.pool}
+        for split in content.splits
+    ]
+    heads = {
+        "set": content.set_name,
+        "protocol": content.protocol,
+        "rule": content.rule,
+        "seed": content.seed,
+    }
+    text = json.dumps({"kind": KIND, "version": VERSION, **heads, "splits": splits}, indent=1)
+    with atomic_path(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def read_splits(path: Path) -> SplitFile:
+    """The splits that `write_splits` wrote.
+
+    Raises:
+        SplitError: the file is missing, not of this kind, or its names are not those of its hashes.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SplitError(f"{path}: is no readable split file ({error}).") from None
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise SplitError(f"{path}: is no split file; test_data_efficient.py writes one as splits.json.")
+    try:
+        seed = int(content["seed"])
+        splits = tuple(_split(path, entry, seed) for entry in content["splits"])
+        set_name, protocol, rule = (str(content[key]) for key in ("set", "protocol", "rule"))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, SplitError):
+            raise
+        raise SplitError(f"{path}: is no split file of this version ({error!r}).") from None
+    if not splits:
+        raise SplitError(f"{path}: holds no split.")
+    return SplitFile(set_name, protocol, rule, seed, splits, str(path))
+
+
+def check_names(content: SplitFile, names: Sequence[str], set_name: str) -> None:
+    """Raise `SplitError`, naming them, where pictures of the splits are not among `names`."""
+    there = set(names)
+    absent = sorted({name for split in content.splits for name in (*split.pool, *split.test)} - there)
+    if absent:
+        more = ", ..." if len(absent) > _MOST_NAMED else ""
+        raise SplitError(
+            f"{content.source}: {len(absent)} of its pictures are not among those of {set_name} with "
+            f"features and score: {', '.join(absent[:_MOST_NAMED])}{more}; splits are taken with exactly "
+            "their pictures."
+        )
+
+
+def _split(path: Path, entry: Mapping[str, Any], seed: int) -> Split:
+    pool, test = entry["pool"], entry["test"]
+    if not all(isinstance(name, str) for name in (*pool, *test)):
+        raise TypeError("a name is not a text")
+    split = Split(int(entry["number"]), seed, tuple(pool), tuple(test))
+    if split.sha256 != entry["sha256"]:
+        raise SplitError(f"{path}: the names of split {split.number} are not those of its sha256.")
+    if len({*pool, *test}) != len(pool) + len(test):
+        raise SplitError(f"{path}: split {split.number} names a picture twice.")
+    return split
+
+
+def _rule(pictures: Sequence[RatedImage], settings: FewLabels) -> str:
+    """How the splits are drawn, in words for the protocol line; refuses what cannot be drawn."""
+    contents = {_content(picture) for picture in pictures}
+    shared = len(contents) < len(pictures)
+    official = any(picture.split for picture in pictures)
+    if settings.protocol == "official":
+        parts = {picture.split for picture in pictures}
+        if "test" not in parts or not parts & {"train", "validation"}:
+            raise SplitError(
+                "--protocol official: the set has no official training and test part; take --protocol "
+                "published or rest."
+            )
+        return "labels from the official training and validation parts, test on the official test part"
+    unused = "; the official parts are not used" if official else ""
+    if settings.protocol == "rest":
+        both = ", of whose contents some were" if shared else ""
+        return f"labels from all pictures, test on every picture that was not labelled{both}{unused}"
+    if len(contents) < 2:
+        raise SplitError("--protocol published: all pictures are of one content; take --protocol rest.")
+    share = round(100 * settings.test_share)
+    unit = "contents, none on both sides" if shared else "pictures"
+    return f"labels from a random {100 - share} % of the {unit}, test on the other {share} %{unused}"
+
+
+def _by_content(
+    pictures: Sequence[RatedImage], test_share: float, random: np.random.Generator
+) -> tuple[list[str], list[str]]:
+    """Names to label from and to test on, no content among both."""
+    contents = sorted({_content(picture) for picture in pictures})
+    count = min(len(contents) - 1, max(1, math.floor(test_share * len(contents) + 0.5)))
+    chosen = {contents[k] for k in random.permutation(len(contents))[:count]}
+    sides: tuple[list[str], list[str]] = ([], [])
+    for picture in pictures:
+        sides[_content(picture) in chosen].append(picture.name)
+    return sides
+
+
+def _content(picture: RatedImage) -> tuple[str, str]:
+    """A reference shared with others, or the picture alone."""
+    return ("", picture.name) if picture.reference is None else ("reference", picture.reference)

@@ -1,0 +1,189 @@
+"""Tables of scores and the text of a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from configs import VERSION
+from datasets.rated.sets import RatedImage, RatedSet
+from Evaluation.grepq import Say
+from Evaluation.metrics import Metric
+from Evaluation.protocol import Protocol, agreement_of_rows
+from Evaluation.reports.tables import csv_text, write_text
+from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow, score_images
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
+TITLES = {
+    "srcc": "SRCC",
+    "krcc": "KRCC",
+    "plcc": "PLCC, raw",
+    "plcc_poly3": "PLCC, poly3",
+    "plcc_logistic4": "PLCC, logistic4",
+    "rmse_logistic4": "RMSE, logistic4",
+    "plcc_logistic5": "PLCC, logistic5",
+    "rmse_logistic5": "RMSE, logistic5",
+}
+# Pictures without a score that are named one by one on the terminal.
+MOST_NAMED = 10
+# Lines of the ranking on the terminal when a table holds all of it: the best and the worst.
+MOST_RANKED = 20
+
+
+class ReportError(ValueError):
+    """A place where no table of scores can be written."""
+
+
+def check_output(path: Path | None) -> None:
+    """Raise `ReportError` where a table could not be written, before the scores are computed."""
+    if path is None:
+        return
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise ReportError(f"{path}: the table of scores is written as .csv or .json; end the name so.")
+    if not path.parent.is_dir():
+        raise ReportError(f"{path}: there is no folder {path.parent}.")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ReportError(f"{path}: cannot be written.")
+
+
+def collect(
+    images: Sequence[RatedImage], low: LowLevelBranch | None = None, high: HighLevelBranch | None = None
+) -> tuple[list[ScoreRow], bool]:
+    """The rows of all images, and whether all came: Ctrl-C ends the scoring and keeps what is done."""
+    done: list[ScoreRow] = []
+    rows = score_images(images, low, high)
+    try:
+        for row in tqdm(rows, total=len(images), desc="Scoring", unit="image", disable=len(images) == 1):
+            done.append(row)  # noqa: PERF402 (an interrupted list() would lose the rows)
+    except KeyboardInterrupt:
+        return done, False
+    return done, True
+
+
+def publish(
+    rated: RatedSet, rows: Sequence[ScoreRow], complete: bool, protocol: Protocol, output: Path | None,
+    say: Say,
+) -> int:  # fmt: skip
+    """Write or print rows, ranking or figures, and protocol; returns the exit status of the run.
+
+    Args:
+        rated: the set that was to be scored.
+        rows: of its pictures, in its order; fewer where the run was interrupted.
+        complete: whether all pictures were come to.
+        protocol: with which they were scored.
+        output: table to write; None prints the rows.
+        say: receives what went wrong.
+
+    Returns:
+        0: all is well. 1: a picture has no score. 130: interrupted.
+    """
+    scored = sum(row.scored for row in rows)
+    line = protocol.line(rated, scored)
+    rated_rows = any(row.mos is not None for row in rows)
+    if output is None and rated_rows:
+        print(table_text(rows))
+    negated = rated.kind == "DMOS"
+    opinions = {"kind": rated.kind, "native_range": rated.native_range, "negated": negated}
+    summary: dict[str, Any] = {
+        "version": VERSION,
+        "complete": complete,
+        "set": rated.name,
+        "protocol": line,
+        "opinions": opinions if rated_rows else None,
+        **protocol.encoders.checksums(),
+        "pristine_sha256": None if protocol.pristine is None else protocol.pristine.patches_sha256,
+        "settings": dataclasses.asdict(protocol.settings),
+        "metrics": [],
+    }
+    if output is not None:
+        _save(output, rows, summary)  # before the figures, which take a while and may be interrupted
+    metrics = agreement_of_rows(rows) if rated_rows else ()
+    if output is not None and metrics and output.suffix.lower() == ".json":
+        _save(output, rows, {**summary, "metrics": [dataclasses.asdict(metric) for metric in metrics]})
+    if len(rated.images) > 1 and not rated_rows:
+        print(*ranking_lines(rows, MOST_RANKED if output else len(rows)), sep="\n")
+    if len(rated.images) == 1 and rows:
+        print(*score_lines(rows[0]), sep="\n")
+    if metrics:
+        print(f"{scored} images, agreement of {protocol.score_name} with opinion and 95 % interval:")
+        print(*metric_lines(metrics), sep="\n")
+    print(line)
+    failed = [row for row in rows if not row.scored]
+    for row in failed[:MOST_NAMED]:
+        say(f"Not scored: {row.image}: {row.status.rstrip('.')}.")
+    if len(failed) > MOST_NAMED:
+        where = "; the table of scores says why" if output or rated_rows else ""
+        say(f"Not scored: {len(failed) - MOST_NAMED} more{where}.")
+    if not complete:
+        kept = f"are in {output}" if output else "are printed above"
+        say(f"Interrupted: {len(rows)} of {len(rated.images)} rows {kept}.")
+        return 130
+    return 1 if failed else 0
+
+
+def table_text(rows: Sequence[ScoreRow]) -> str:
+    """The rows as CSV with a header; an empty cell is a value that there is not."""
+    return csv_text(ScoreRow, rows)
+
+
+def _save(output: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
+    try:
+        write_table(output, rows, summary)
+    except OSError:
+        print(table_text(rows))  # a full disk must not cost the scores
+        raise
+
+
+def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
+    """Write the rows atomically; a `.json` file holds the summary too, as {**summary, "images": [...]}."""
+    if path.suffix.lower() == ".json":
+        text = json.dumps({**summary, "images": [dataclasses.asdict(row) for row in rows]}, indent=1) + "\n"
+    else:
+        text = table_text(rows)
+    write_text(path, text)
+
+
+def score_lines(row: ScoreRow) -> list[str]:
+    """The scores of one picture as lines for people, each with its range."""
+    ranges = {"Q_low": "(0, 0.5]", "Q_high": "(0, 1)", "Q": "(0, 1.5)"}
+    values = zip(ranges.items(), (row.q_low, row.q_high, row.q), strict=True)
+    return [
+        f"{name:<6} = {value:.6f}  (range {limits}, higher is better; {row.status})"
+        for (name, limits), value in values
+        if value is not None
+    ]
+
+
+def ranking_lines(rows: Sequence[ScoreRow], most: int) -> list[str]:
+    """The scored rows, best first, as lines for people; beyond `most` the middle is left out."""
+    ranked = sorted((row for row in rows if row.score is not None), key=lambda row: -(row.score or 0))
+    columns = [
+        name for name in ("q", "q_low", "q_high") if any(getattr(row, name) is not None for row in ranked)
+    ]
+    lines = [
+        "  ".join(f"{getattr(row, name):6.4f}" for name in columns)
+        + f"  {f'{row.width}x{row.height}':>11}  {row.image}{row.status.removeprefix('ok')}"
+        for row in ranked
+    ]
+    if len(lines) > most:
+        lines[most // 2 : -(most // 2)] = [f"... {len(lines) - most // 2 * 2} more ..."]
+    return ["  ".join(f"{name:<6}" for name in columns) + "         size  image, best first", *lines]
+
+
+def metric_lines(metrics: Iterable[Metric]) -> list[str]:
+    """One line a figure: its value and 95 % interval, and what the reader should know of it."""
+    lines = []
+    for metric in metrics:
+        line = f"{TITLES[metric.name]:<16}"
+        if metric.value is not None:
+            line += f"{metric.value:8.4f}"
+        if metric.low is not None:
+            line += f"  [{metric.low:.4f}, {metric.high:.4f}]"
+        lines.append(line + (f"  ({metric.note})" if metric.note else ""))
+    return lines

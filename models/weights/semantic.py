@@ -1,0 +1,109 @@
+"""Weights of the content encoder: our file, and how it is made of EfficientNet-Lite0's published one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_weights
+
+from utils.cli import CommandLine
+from models.semantic import ContentEncoder
+from models.weights.files import (
+    FOLDER,
+    WeightsError,
+    file_sha256,
+    is_state_dict,
+    load_strictly,
+    read_safetensors,
+    read_torch,
+    save_tensors,
+)
+
+CONTENT_WEIGHTS = FOLDER / "content.safetensors"
+# Of the published network's batch normalisations.
+EPSILON = 1e-3
+# Our layers by the published convolution and the normalisation after it.
+_PUBLISHED = {
+    "stem": ("_conv_stem", "_bn0"),
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+
+
+@dataclass(frozen=True)
+class ContentWeights:
+    """An encoder in evaluation mode with the file it came from and the SHA-256 of that file's bytes."""
+
+    encoder: ContentEncoder
+    path: Path
+    sha256: str
+
+
+def load_content(path: Path = CONTENT_WEIGHTS, device: torch.device | str = "cpu") -> ContentWeights:
+    """Read the content encoder, onto `device`.
+
+    Raises:
+        WeightsError: missing or damaged file, or a tensor that is missing, unknown or of another shape.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: the content weights are missing; restore them from the repository.")
+    tensors, _ = read_safetensors(path)
+    encoder = ContentEncoder()
+    load_strictly(encoder, tensors, path, "content encoder")
+    return ContentWeights(encoder.eval().to(device), path, file_sha256(path))
+
+
+def from_published(tensors: Mapping[str, torch.Tensor], path: str | Path) -> ContentEncoder:
+    """The encoder of the published state dict, its batch normalisations folded into the convolutions.
+
+    Raises `WeightsError` (naming `path`, where they are from) where a tensor is missing.
+    """
+    encoder, ours = ContentEncoder(), {}
+    for name, layer in encoder.named_modules():
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        place, _, kind = name.rpartition(".")
+        convolution, norm = (f"{place and f'_{place}.'}{part}" for part in _PUBLISHED[kind])
+        try:
+            weight, bias = fuse_conv_bn_weights(
+                tensors[f"{convolution}.weight"], None, tensors[f"{norm}.running_mean"],
+                tensors[f"{norm}.running_var"], EPSILON, tensors[f"{norm}.weight"], tensors[f"{norm}.bias"],
+            )  # fmt: skip
+        except KeyError as error:
+            raise WeightsError(f"{path}: tensor {error} of EfficientNet-Lite0 is missing.") from None
+        ours[f"{name}.weight"], ours[f"{name}.bias"] = weight, bias
+    load_strictly(encoder, ours, path, "content encoder")
+    return encoder.eval()
+
+
+def main() -> int:
+    """Write the published weights as ours, float16; exit status 0, or 2 for bad input."""
+    parser = CommandLine(__doc__)
+    parser.add_argument("published", type=Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("--output", type=Path, default=CONTENT_WEIGHTS, help="default: %(default)s")
+    args = parser.parse_args()
+    try:
+        content = read_torch(args.published)
+        if not is_state_dict(content):
+            raise WeightsError(f"{args.published}: holds more than tensors by name.")
+        origin = {
+            "origin": f"EfficientNet-Lite0, {args.published.name}, sha256 {file_sha256(args.published)}",
+            "changes": "batch normalisations folded into convolutions, last layers left out, float16",
+            "licence": "Apache-2.0; copyright 2020 ML Illustrated and The TensorFlow Authors",
+        }
+        save_tensors(from_published(content, args.published), args.output, origin, torch.float16)
+    except (ValueError, OSError) as error:
+        print(f"{Path(__file__).name}: {error}", file=sys.stderr)
+        return 2
+    print(f"{args.output}: sha256 {file_sha256(args.output)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

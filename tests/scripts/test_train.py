@@ -1,0 +1,223 @@
+"""train.py as a user calls it, on a tiny set: a run's folder, exact resume, clear errors."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from models.weights.high_level import load_high_level
+from models.weights.low_level import load_low_level
+from training.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = [
+    "photographs=2", "versions=3", "grid=1", "piece=48", "early_piece=32", "early_epochs=1", "epochs=4",
+    "cycles=2", "warmup_steps=1", "averaging=0.9", "precision=float32", "device=cpu",
+]  # fmt: skip
+HIGH = ["--run_type", "hl_model_train"]
+TINY_HIGH = ["photographs=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
+
+
+def train(*arguments, launcher=(), **options):
+    return subprocess.Popen(
+        [sys.executable, *launcher, ROOT / "train.py", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def tiny_set(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets") / "tiny"
+    generator = np.random.default_rng(0)
+    for name in "abcde":
+        folder = root / name
+        folder.mkdir(parents=True)
+        pixels = generator.integers(0, 256, (48, 56, 3))
+        for level in range(3 + (name == "c")):
+            faded = (pixels * (1 - 0.3 * level)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(faded).save(folder / f"{level}{'_REF' if level == 0 else ''}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole_run(tiny_set, tmp_path_factory):
+    results = tmp_path_factory.mktemp("whole")
+    status, output, errors = finish(train("--set", f"data={tiny_set}", f"results={results}", *TINY))
+    assert status == 0, errors
+    return results / "Run0001", output
+
+
+def test_a_run_leaves_configuration_log_plot_tensorboard_and_weights(whole_run):
+    run, output = whole_run
+    config = json.loads((run / "config_details.json").read_text())
+    assert (config["run_type"], config["piece"]) == ("ll_model_train", 48)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(12))  # 5 folders by 2: 3 steps an epoch
+    rates = [line["learning_rate"] for line in lines]
+    assert rates[:2] == [config["learning_rate"] / 2, config["learning_rate"]]
+    assert rates[5] < config["learning_rate"] / 10
+    assert rates[6:] == pytest.approx(rates[:6])
+    assert Image.open(run / "loss.png").size == (800, 450)
+    assert list((run / "Logs").glob("events*"))
+    weights = load_low_level(run / "Train" / "final.safetensors")
+    assert weights.metadata["steps"] == "12"
+    assert str(run / "Train" / "final.safetensors") in output
+
+
+@pytest.fixture(scope="module")
+def high_run(tiny_set, tiny_clip_file, tmp_path_factory):
+    """Arguments of a high-level run, its folder and what it printed."""
+    results = tmp_path_factory.mktemp("high")
+    arguments = [*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}", *TINY_HIGH]
+    status, output, errors = finish(train(*arguments, f"results={results}"))
+    assert status == 0, errors
+    return arguments, results / "Run0001", output
+
+
+def kill_when_checkpointed(process, run, steps=0):
+    """Kill a run that has a checkpoint and, where `steps` is given, more steps than that in its log."""
+    until, log = time.monotonic() + 120, run / "log.jsonl"
+    while not ((run / "Train" / "latest.pt").is_file() and log.read_text().count("\n") > steps):
+        assert time.monotonic() < until
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (run / "Train" / "final.safetensors").exists()
+
+
+def assert_same_bits(run, whole, steps):
+    ours, theirs = (load_file(path / "Train" / "final.safetensors") for path in (run, whole))
+    assert all(np.array_equal(ours[key].numpy(), theirs[key].numpy()) for key in theirs)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(steps))
+
+
+@pytest.mark.parametrize("steps", [0, 7], ids=["first_cycle", "second_cycle"])
+def test_a_killed_run_resumes_to_the_same_bits(whole_run, tiny_set, tmp_path, steps):
+    run = tmp_path / "Run0001"
+    arguments = ["--set", f"data={tiny_set}", f"results={tmp_path}", *TINY, "checkpoint_minutes=0"]
+    kill_when_checkpointed(train(*arguments), run, steps)
+    status, _, errors = finish(train("--resume", run))
+    assert status == 0, errors
+    assert_same_bits(run, whole_run[0], 12)
+
+
+def test_a_killed_high_level_run_resumes_to_the_same_bits_without_its_type(high_run, tmp_path):
+    arguments, whole, _ = high_run
+    run = tmp_path / "Run0001"
+    kill_when_checkpointed(train(*arguments, f"results={tmp_path}", "checkpoint_minutes=0"), run)
+    status, output, errors = finish(train("--resume", run))
+    assert status == 0, errors
+    assert f"Going on with {run}" in output
+    assert_same_bits(run, whole, 12)
+
+
+def test_a_high_level_run_logs_its_groups_and_leaves_weights_that_load(high_run, tiny_clip_file):
+    _, run, output = high_run
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert all(0 < line["quality_low"] < line["quality_high"] < 1 for line in lines)
+    weights = run / "Train" / "final.safetensors"
+    assert load_high_level(tiny_clip_file, weights, ("good", "bad"), "none").metadata["steps"] == "12"
+    assert f"--hl_model_weights_path {weights}" in output
+    assert f"--clip_weights {tiny_clip_file}" in output
+
+
+def test_two_processes_make_the_groups_and_the_update_of_one(high_run, tmp_path):
+    arguments, _, _ = high_run
+    changes = [
+        "epochs=2",
+        "warmup_epochs=0",
+        "learning_rate=3e-4",
+        "projection=trained",
+        "checkpoint_minutes=0",
+    ]
+    runs = [tmp_path / name / "Run0001" for name in ("one", "two")]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    for run, start in zip(runs, ((), launcher), strict=True):
+        process = train(*arguments, *changes, f"results={run.parent}", launcher=start)
+        status, output, errors = finish(process)
+        assert status == 0, errors
+        assert output.count("Training into") == output.count("Weights:") == 1
+    one, two = ([json.loads(line) for line in (run / "log.jsonl").open()] for run in runs)
+    for figure in ("loss", "quality_low", "quality_high"):
+        for ours, theirs in zip(two, one, strict=True):
+            assert ours[figure] == pytest.approx(theirs[figure], abs=1e-4)
+    one, two = (read_checkpoint(run / "Train" / "latest.pt") for run in runs)
+    for key, value in one["model"].items():
+        assert torch.allclose(two["model"][key], value, rtol=0, atol=1e-4), key
+    # Adam's running mean of the gradients: what the update is made of, before it is brought to one size.
+    for place, state in one["optimiser"]["state"].items():
+        mean = state["exp_avg"]
+        difference = two["optimiser"]["state"][place]["exp_avg"] - mean
+        assert difference.norm() <= 1e-4 * mean.norm() + 1e-9, place
+
+
+def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_path, monkeypatch, capsys):
+    cases = [
+        (["--set", "epoch=3"], "did you mean 'epochs'"),
+        (["--preset", "release"], "released"),
+        (["--set", f"data={tmp_path}/none"], "there is no such set"),
+        (["--resume", f"{tmp_path}/Run0007"], "Run0007"),
+        (["--resume", "--set", f"results={tmp_path}"], "--set"),
+        (["--set", f"data={tiny_set}", "device=cuda:7"], "cuda:7"),
+        (["--preset", "taught", "--set", f"data={tiny_set}"], "1.png: its name does not tell"),
+        ([*HIGH, "--set", f"data={tiny_set}"], "no CLIP weights"),
+        ([*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}"], "photographs=5"),
+    ]
+    script = importlib.import_module("train")
+    for arguments, words in cases:
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        assert script.main() == 2
+        (sentence,) = capsys.readouterr().err.splitlines()
+        assert words in sentence
+
+
+def test_the_taught_preset_learns_what_was_done_to_pictures(tmp_path):
+    """From photographs to weights whose feature 0 parts white noise from the reference."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    generator = np.random.default_rng(0)
+    for name in "ab":
+        pixels = np.kron(generator.integers(0, 256, (20, 20, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        Image.fromarray(pixels).save(photos / f"{name}.png")
+    made = subprocess.run(
+        [sys.executable, ROOT / "synthesize_distortions.py", "--photos", photos, "--output", tmp_path / "set",
+         "--preset", "camera", "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    settings = [f"data={tmp_path / 'set'}", f"results={tmp_path}", *TINY, "epochs=30", "warmup_steps=5"]
+    status, _, errors = finish(train("--preset", "taught", "--set", *settings))
+    assert status == 0, errors
+    weights = load_low_level(tmp_path / "Run0001" / "Train" / "final.safetensors")
+    assert json.loads(weights.metadata["configuration"])["objective"] == "targets"
+    folder = next(path for path in sorted((tmp_path / "set").iterdir()) if path.is_dir())
+    pictures = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
+    with torch.inference_mode():
+        said = weights.model(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255)[:, 0]
+    assert (said.diff() > 0).all() and said[3] > said[0] + 0.3, said
+
+
+def test_torchrun_is_refused_for_the_low_level_branch(tiny_set):
+    # What torchrun tells each of its processes.
+    several = os.environ | {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    status, _, errors = finish(train("--set", f"data={tiny_set}", env=several))
+    assert status == 2
+    assert "one process: call python, not torchrun" in errors
+    assert len(errors.strip().splitlines()) == 1

@@ -1,0 +1,1 @@
+"""The commands beside the paper's: python -m tools.NAME."""
