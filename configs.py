@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from utils.errors import UserError
+
 # Written into weights and tables of scores.
 VERSION = "0.1.0"
 
@@ -17,20 +19,16 @@ VERSION = "0.1.0"
 SMALLEST_SIDE = 64
 
 
-class ConfigError(ValueError):
-    """A field that does not exist or a value that it cannot take; the message names both."""
-
-
 def _at_least(config: Any, least: int, *names: str) -> None:
     for name in names:
         if not least <= getattr(config, name) < 2**63:
-            raise ConfigError(f"Field '{name}' must be at least {least}, not {getattr(config, name)}.")
+            raise UserError(f"Field '{name}' must be at least {least}, not {getattr(config, name)}.")
 
 
 def _above_zero(config: Any, *names: str) -> None:
     for name in names:
         if not 0 < getattr(config, name) < float("inf"):
-            raise ConfigError(f"Field '{name}' must be above 0 and finite, not {getattr(config, name)}.")
+            raise UserError(f"Field '{name}' must be above 0 and finite, not {getattr(config, name)}.")
 
 
 @dataclass(frozen=True)
@@ -76,26 +74,24 @@ class Synthesis:
         _at_least(self, 1, "versions", "crops")
         _at_least(self, 0, "seed")
         if not self.kinds or not self.short_sides or not self.shrink:
-            raise ConfigError("Fields 'kinds', 'short_sides' and 'shrink' need at least one value each.")
+            raise UserError("Fields 'kinds', 'short_sides' and 'shrink' need at least one value each.")
         self._check_chains()
         if len(self.chain_share) != 2 or not 0 <= self.chain_share[0] <= self.chain_share[1] <= 1:
-            raise ConfigError("Field 'chain_share' takes two shares in [0, 1], the smaller first.")
+            raise UserError("Field 'chain_share' takes two shares in [0, 1], the smaller first.")
         if not all(1 / SMALLEST_SIDE <= factor <= 1 for factor in self.shrink):
-            raise ConfigError(f"Field 'shrink' takes factors from 1/{SMALLEST_SIDE} to 1.")
+            raise UserError(f"Field 'shrink' takes factors from 1/{SMALLEST_SIDE} to 1.")
         if len(self.shrink) > self.crops:
-            raise ConfigError(
+            raise UserError(
                 f"Field 'shrink' has {len(self.shrink)} factors, one a crop; field 'crops' is {self.crops}."
             )
         for level in self.levels:
             if not 0 <= level <= 1:
-                raise ConfigError(f"Field 'levels' takes numbers in [0, 1], not {level}.")
+                raise UserError(f"Field 'levels' takes numbers in [0, 1], not {level}.")
         if 0 < self.crop_size < SMALLEST_SIDE:
-            raise ConfigError(f"Field 'crop_size' takes 0 or {SMALLEST_SIDE} and more, not {self.crop_size}.")
+            raise UserError(f"Field 'crop_size' takes 0 or {SMALLEST_SIDE} and more, not {self.crop_size}.")
         for side in self.short_sides:
             if side != 0 and side < self.smallest_side:
-                raise ConfigError(
-                    f"Field 'short_sides' takes 0 or {self.smallest_side} and more, not {side}."
-                )
+                raise UserError(f"Field 'short_sides' takes 0 or {self.smallest_side} and more, not {side}.")
 
     @property
     def smallest_side(self) -> int:
@@ -106,16 +102,16 @@ class Synthesis:
         if not self.chain_lengths:
             return
         if self.levels:
-            raise ConfigError("Fields 'levels' and 'chain_lengths' exclude each other.")
+            raise UserError("Fields 'levels' and 'chain_lengths' exclude each other.")
         if len(self.chain_lengths) > len(self.kinds) or min(self.chain_lengths) < 0:
-            raise ConfigError(
+            raise UserError(
                 "Field 'chain_lengths' takes shares of 0 and more, not more of them than 'kinds' has."
             )
         if not 0 < sum(self.chain_lengths) < float("inf"):
-            raise ConfigError("Field 'chain_lengths' needs a share above 0.")
+            raise UserError("Field 'chain_lengths' needs a share above 0.")
         names = [name for kind in self.kinds for name in set(kind.split("|"))]
         if len(set(names)) < len(names) or any("+" in name for name in names):
-            raise ConfigError(
+            raise UserError(
                 "With 'chain_lengths' each distortion stands in one entry of 'kinds', without '+'."
             )
 
@@ -180,7 +176,7 @@ class LowLevelTraining(Training):
     delivery: float = 0.0
     # "contrast" is the paper's loss. "targets" teaches the first features what was done to a picture:
     # its distance from the reference by FSIM and the level of each kind of distortion
-    # (datasets/taught_targets.py); it wants a set made by synthesize_distortions.py.
+    # (datasets/distortion_targets.py); it wants a set made by synthesize_distortions.py.
     objective: Literal["contrast", "targets"] = "contrast"
     # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines"), or
     # all from a file of weights, which must stay where it is while the run lasts.
@@ -213,26 +209,24 @@ class LowLevelTraining(Training):
         _at_least(self, 2, "versions")
         _at_least(self, 0, "weight_decay", "warmup_steps", "early_epochs")
         if self.epochs % self.cycles:
-            raise ConfigError(
-                f"Field 'cycles' is {self.cycles} and does not divide the {self.epochs} epochs."
-            )
+            raise UserError(f"Field 'cycles' is {self.cycles} and does not divide the {self.epochs} epochs.")
         if self.early_epochs > self.cycle_epochs:
-            raise ConfigError(
+            raise UserError(
                 f"Field 'early_epochs' is {self.early_epochs}, more than the {self.cycle_epochs} epochs of a "
                 "cycle."
             )
         if self.early_epochs and self.early_piece > self.piece:
-            raise ConfigError(
+            raise UserError(
                 f"Field 'early_piece' is {self.early_piece}, more than field 'piece', {self.piece}."
             )
         if not 0 <= self.delivery <= 1:
-            raise ConfigError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
+            raise UserError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
         if not 0 <= self.start_share < 1:
-            raise ConfigError(f"Field 'start_share' takes a share in [0, 1), not {self.start_share}.")
+            raise UserError(f"Field 'start_share' takes a share in [0, 1), not {self.start_share}.")
         if self.start_share and self.start in ("random", "cosines"):
-            raise ConfigError("Field 'start_share' needs a file of weights in field 'start'.")
+            raise UserError("Field 'start_share' needs a file of weights in field 'start'.")
         if not 0 <= self.averaging < 1:
-            raise ConfigError(f"Field 'averaging' takes a factor in [0, 1), not {self.averaging}.")
+            raise UserError(f"Field 'averaging' takes a factor in [0, 1), not {self.averaging}.")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
 
     @property
@@ -292,37 +286,69 @@ class HighLevelTraining(Training):
 
 
 @dataclass(frozen=True)
-class ZeroShot:
-    """Zero-shot score (method.md part 4); the values are the authors'."""
+class Settings:
+    """What a GRepQ model is made of and how it scores (method.md part 4); the numbers are the authors'."""
 
-    # Side in pixels of pristine and test patches; a test picture's patches overlap by half.
+    # Side in pixels of pristine and test patches; a test image's patches overlap by half.
     patch_size: int = 96
-    # A pristine patch is kept above this share of its photograph's sharpest patch, then ...
+    # A pristine patch is kept above this share of its image's sharpest patch, then ...
     sharpness: float = 0.75
     # ... above this share of the most colourful one among the sharp.
     colorfulness: float = 0.80
-    # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
-    regularisation: float = 0.001
-    # A picture with a side under the patch, or with a single patch, is enlarged so that its short
-    # side is this many times the patch: 144 pixels for 96, which gives two patches or more.
-    enlarged_short_side: float = 1.5
-    # Patches that go through the encoder at once; bounds the memory a picture takes.
-    chunk: int = 256
-    # What the high-level branch compares a picture with: a good and a bad prompt. More pairs (good, bad,
+    # What the high-level branch compares an image with: a good and a bad prompt. More pairs (good, bad,
     # good, bad ...) are an ensemble, whose Q_high is the mean over the pairs.
     prompts: tuple[str, ...] = ("A good photo.", "A bad photo.")
     # Positional embedding of CLIP's attention pool: "none", or "interpolate" from its 7 x 7 grid to the
-    # picture's. Authors: none at test, by a line that users comment out of the installed package.
+    # image's. Authors: none at test, by a line that users comment out of the installed package.
     positions: Literal["none", "interpolate"] = "none"
+    # "own": the extended score where the low-level weights bring one (Evaluation/extended), else the
+    # paper's. "paper": the paper's with any weights.
+    score: Literal["own", "paper"] = "own"
+    # "available": low, and high where CLIP's weights are at hand. The others are errors where they are not.
+    branch: Literal["available", "low", "high", "both"] = "available"
+    # Low-level weights, ours or the authors' .tar; empty: the authors' where they were put in place, else
+    # the shipped ones.
+    low: str = ""
+    # Fine-tuned image encoder, ours or the authors' .pth; empty: the authors' where it was put in place, else
+    # stock CLIP.
+    high: str = ""
+    # CLIP's weights; empty: what GREPQ_CLIP_WEIGHTS names, else what was fetched into the package's cache.
+    clip: str = ""
+    # Of CLIP's ResNets, where no file is named. Authors: RN50.
+    architecture: str = "RN50"
+    # Folder of pristine images; empty: the authors' file of patches in the working directory, else the
+    # statistics beside the weights.
+    pristine: str = ""
+    # "auto" takes a CUDA GPU when there is one.
+    device: str = "auto"
+    # In which the encoders convolve. float32 is the reference for parity.
+    precision: Literal["float32", "bfloat16"] = "float32"
+    # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
+    regularisation: float = 0.001
+    # An image with a side under the patch, or with a single patch, is enlarged so that its short
+    # side is this many times the patch: 144 pixels for 96, which gives two patches or more.
+    enlarged_short_side: float = 1.5
+    # Patches that go through the encoder at once; bounds the memory an image takes.
+    chunk: int = 256
 
     def __post_init__(self) -> None:
-        if self.patch_size < 32:
-            raise ConfigError(f"patch_size is {self.patch_size}; the encoder needs 32 pixels or more.")
+        _at_least(self, 32, "patch_size")  # of which the encoder's last map is one cell
+        _at_least(self, 1, "chunk")
+        _above_zero(self, "regularisation", "enlarged_short_side")
         for name in ("sharpness", "colorfulness"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; a share in [0, 1) is expected.")
+                raise UserError(f"Field '{name}' takes a share in [0, 1), not {getattr(self, name)}.")
         if not self.prompts or len(self.prompts) % 2:
-            raise ConfigError(f"prompts come in pairs, a good and a bad one; there are {len(self.prompts)}.")
+            raise UserError(f"prompts come in pairs, a good and a bad one; there are {len(self.prompts)}.")
+        if self.branch == "low" and (self.high or self.clip):
+            raise UserError("branch=low does not use weights of the high-level branch: leave them out.")
+        if self.branch == "high" and (self.low or self.pristine):
+            raise UserError("branch=high does not use low-level weights or pristine images: leave them out.")
+
+    @property
+    def patches_file(self) -> str:
+        """The authors' name for the file of pristine patches."""
+        return f"pristine_patches_{self.patch_size:03d}_{self.sharpness:.2f}_{self.colorfulness:.2f}.hdf5"
 
 
 @dataclass(frozen=True)
@@ -349,11 +375,11 @@ class FewLabels:
         _at_least(self, 1, "splits")
         _at_least(self, 0, "seed")
         if not self.n_labels or min(self.n_labels) < 2:
-            raise ConfigError(f"Field 'n_labels' takes numbers of 2 and more, not {self.n_labels}.")
+            raise UserError(f"Field 'n_labels' takes numbers of 2 and more, not {self.n_labels}.")
         if not self.alphas or not all(0 < alpha < float("inf") for alpha in self.alphas):
-            raise ConfigError(f"Field 'alphas' takes numbers above 0, not {self.alphas}.")
+            raise UserError(f"Field 'alphas' takes numbers above 0, not {self.alphas}.")
         if not 0 < self.test_share < 1:
-            raise ConfigError(f"Field 'test_share' must lie between 0 and 1, not {self.test_share}.")
+            raise UserError(f"Field 'test_share' must lie between 0 and 1, not {self.test_share}.")
 
 
 AUTHORS_SYNTHESIS = Synthesis(
@@ -403,7 +429,7 @@ RELEASED_LOW_LEVEL = LowLevelTraining(
 )
 
 # The first of the two runs that made the shipped weights.
-TAUGHT_LOW_LEVEL = LowLevelTraining(
+DISTORTION_TARGETS = LowLevelTraining(
     data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
     learning_rate=1e-3, final_learning_rate=1e-5,
     warmup_steps=30, averaging=0.99, epochs=120, cycles=2, early_epochs=48, export_epochs=12,
@@ -411,8 +437,8 @@ TAUGHT_LOW_LEVEL = LowLevelTraining(
 
 # The second, from the weights that the first leaves, which start=FILE must name: the same on chains that
 # are nearer to what happens to people's pictures.
-TAUGHT_ON_CHAINS = replace(
-    TAUGHT_LOW_LEVEL, data=("data/chains",), start="", start_share=0.5,
+DISTORTION_TARGETS_ON_CHAINS = replace(
+    DISTORTION_TARGETS, data=("data/chains",), start="", start_share=0.5,
     learning_rate=5e-4, epochs=36, cycles=1, early_epochs=27,
 )  # fmt: skip
 
@@ -426,8 +452,8 @@ SYNTHESIS_PRESETS = {
 TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     "ll_model_train": {
         "default": LowLevelTraining(),
-        "taught": TAUGHT_LOW_LEVEL,
-        "taught_on_chains": TAUGHT_ON_CHAINS,
+        "taught": DISTORTION_TARGETS,
+        "taught_on_chains": DISTORTION_TARGETS_ON_CHAINS,
         "released": RELEASED_LOW_LEVEL,
     },
     "hl_model_train": {"default": HighLevelTraining(), "released": RELEASED_HIGH_LEVEL},

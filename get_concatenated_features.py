@@ -6,13 +6,20 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from utils.cli import CommandLine
-from configs import ZeroShot
+from Evaluation.few_labels.protocol.blocks import GROUPS, make_blocks
+from Evaluation.few_labels.protocol.feature_table import (
+    Store,
+    check_place,
+    check_store,
+    table_of_features,
+    write_array,
+)
+
+from configs import Settings
 from datasets.rated.sets import RATED_SETS, shortfall
 from Evaluation.grepq import add_encoder_arguments, load_encoders
-from Evaluation.few_labels.protocol.blocks import GROUPS, make_blocks
-from Evaluation.few_labels.protocol.feature_table import Store, check_place, check_store, table_of_features, write_array
 from Evaluation.protocol import load_pictures
+from utils.cli import CommandLine
 
 
 def main() -> int:
@@ -37,8 +44,8 @@ def main() -> int:
         check_place(output)
         for sentence in (*rated.remarks, *shortfall(rated)):
             say(sentence)
-        encoders = load_encoders(args, ZeroShot(), say)
-        blocks = tuple(make_blocks(encoders, GROUPS["both"], ZeroShot()))
+        encoders = load_encoders(args, Settings(), say)
+        blocks = tuple(make_blocks(encoders, GROUPS["both"], Settings()))
         store = Store(blocks, output.with_suffix(".h5"))
         check_store(store, rated.images)
         rows, complete = table_of_features(rated.images, [store])

@@ -7,16 +7,17 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from utils.cli import CommandLine
+from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
+from Evaluation.few_labels.protocol.labelled_set import CACHE, labelled_features, load_rated
+from Evaluation.few_labels.protocol.report import KIND, default_folder, protocol_line, publish, settings_of
+
 from configs import FewLabels
 from datasets.rated.sets import RATED_SETS
-from Evaluation.grepq import add_encoder_arguments
-from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
 from Evaluation.few_labels.protocol import evaluate
-from Evaluation.few_labels.protocol.report import KIND, default_folder, protocol_line, publish, settings_of
-from Evaluation.few_labels.protocol.labelled_set import CACHE, labelled_features, load_rated
 from Evaluation.few_labels.splits import asked_for, choose_splits
+from Evaluation.grepq import add_encoder_arguments
 from Evaluation.reports.tables import check_folder
+from utils.cli import CommandLine
 
 
 def parse() -> argparse.Namespace:

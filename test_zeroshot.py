@@ -7,12 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from utils.cli import CommandLine
-from configs import ZeroShot
+from configs import Settings
 from datasets.rated.sets import RATED_SETS, shortfall
 from Evaluation.grepq import add_encoder_arguments
 from Evaluation.protocol import load_pictures, prepare
 from Evaluation.reports.text import check_output, collect, publish
+from utils.cli import CommandLine
 
 
 def parse() -> argparse.Namespace:
@@ -28,14 +28,14 @@ def parse() -> argparse.Namespace:
         "--pristine_img_dir",
         help="sharp, undistorted photographs; default: patches here, or shipped statistics",
     )
-    add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
-    add("--sharpness_param", type=float, default=ZeroShot.sharpness, help="share of sharpness, %(default)s")
+    add("--patch_size", type=int, default=Settings.patch_size, help="side in pixels, %(default)s")
+    add("--sharpness_param", type=float, default=Settings.sharpness, help="share of sharpness, %(default)s")
     add(
-        "--colorfulness_param", type=float, default=ZeroShot.colorfulness, help="share of colour, %(default)s"
+        "--colorfulness_param", type=float, default=Settings.colorfulness, help="share of colour, %(default)s"
     )
-    add("--prompts", nargs="+", default=ZeroShot.prompts, metavar="PROMPT",
+    add("--prompts", nargs="+", default=Settings.prompts, metavar="PROMPT",
         help="good bad [good bad ...]: the mean over the pairs; default: %(default)s")  # fmt: skip
-    add("--positions", choices=("none", "interpolate"), default=ZeroShot.positions,
+    add("--positions", choices=("none", "interpolate"), default=Settings.positions,
         help="positional embedding of CLIP's attention pool, %(default)s")  # fmt: skip
     add("--score", choices=("own", "paper"), default="own",
         help="low-level score: what the weights file asks for or the paper's, %(default)s")  # fmt: skip
@@ -50,7 +50,7 @@ def main() -> int:
     say = partial(print, file=sys.stderr)
     try:
         check_output(args.output)
-        settings = ZeroShot(
+        settings = Settings(
             args.patch_size, args.sharpness_param, args.colorfulness_param,
             prompts=tuple(args.prompts), positions=args.positions,
         )  # fmt: skip

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from configs import TRAINING_PRESETS
 from utils.cli import CommandLine
 from utils.config_fields import from_saved, override
-from configs import TRAINING_PRESETS, ConfigError
+from utils.errors import UserError
 
 
 def main() -> int:
@@ -68,14 +69,14 @@ def run(run_type: str, preset: str, changes: list[str], resume: str | None) -> i
     tasks: dict[str, Any] = {"ll_model_train": low_level_task, "hl_model_train": high_level_task}
     presets = TRAINING_PRESETS[run_type]
     if preset not in presets:
-        raise ConfigError(f"There is no preset '{preset}' for {run_type}: {', '.join(presets)}.")
+        raise UserError(f"There is no preset '{preset}' for {run_type}: {', '.join(presets)}.")
     config = override(presets[preset], changes)
     if resume is None:
         task = tasks[run_type](config)
         path = from_first(lambda: make_run_folder(config.results, dataclasses.asdict(config)))
     else:
         if changes or preset != "default":
-            raise ConfigError("--resume goes on with the run's own configuration: no --set, no --preset.")
+            raise UserError("--resume goes on with the run's own configuration: no --set, no --preset.")
         path = Path(resume) if resume else last_run(config.results)
         saved = read_checkpoint(checkpoint_of(path))["config"]
         config = from_saved(TRAINING_PRESETS[saved["run_type"]]["default"], saved)

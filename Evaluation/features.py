@@ -8,17 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from configs import ZeroShot
+from configs import Settings
 from datasets.rated.sets import RatedImage
 from models.device import autocast, full_float32
 from models.high_level import SMALLEST_PICTURE
+from utils.errors import UserError
 
 # Slivers such as 1 x 60,000 would grow beyond any memory when they are enlarged.
 MOST_ENLARGED_PIXELS = 1 << 26
-
-
-class ScoreError(ValueError):
-    """A picture that was read but cannot be scored; the message says why."""
 
 
 @torch.inference_mode()
@@ -53,7 +50,7 @@ def at_least_smallest(picture: torch.Tensor) -> tuple[torch.Tensor, str]:
     """The picture, enlarged where a side is under the 32 pixels that CLIP needs, and a note for its status.
 
     Raises:
-        ScoreError: the picture is so narrow that it would become too large.
+        UserError: the picture is so narrow that it would become too large.
     """
     height, width = picture.shape[-2:]
     if min(height, width) >= SMALLEST_PICTURE:
@@ -66,23 +63,23 @@ def with_short_side(height: int, width: int, short: int) -> tuple[int, int]:
     """(height, width) enlarged so that the short side is `short`.
 
     Raises:
-        ScoreError: the picture is so narrow that it would become too large.
+        UserError: the picture is so narrow that it would become too large.
     """
     scale = short / min(height, width)
     enlarged = (max(short, round(height * scale)), max(short, round(width * scale)))
     if enlarged[0] * enlarged[1] > MOST_ENLARGED_PIXELS:
-        raise ScoreError(f"{width}x{height} is too narrow to be scored.")
+        raise UserError(f"{width}x{height} is too narrow to be scored.")
     return enlarged
 
 
-def enlarged_size(height: int, width: int, settings: ZeroShot) -> tuple[int, int]:
+def enlarged_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
     """(height, width) at which a picture's patches are taken: its own wherever that gives two or more.
 
     Otherwise its short side becomes 1.5 patches, 144 pixels for 96: a departure from the authors,
     whose code fails on such pictures.
 
     Raises:
-        ScoreError: the picture is so narrow that it would become too large.
+        UserError: the picture is so narrow that it would become too large.
     """
     size = settings.patch_size
     stride = size // 2
@@ -91,11 +88,11 @@ def enlarged_size(height: int, width: int, settings: ZeroShot) -> tuple[int, int
     return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
 
 
-def with_two_patches(picture: torch.Tensor, settings: ZeroShot) -> tuple[torch.Tensor, str]:
+def with_two_patches(picture: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, str]:
     """The picture (3, H, W), enlarged where it gives fewer than two patches, and a note for its status.
 
     Raises:
-        ScoreError: the picture is so narrow that it would become too large.
+        UserError: the picture is so narrow that it would become too large.
     """
     height, width = picture.shape[-2:]
     enlarged = enlarged_size(height, width, settings)

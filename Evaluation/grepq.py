@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from configs import ZeroShot
-from models.weights.semantic import ContentWeights
+from configs import Settings
 from models.device import choose_device, choose_precision
 from models.weights.high_level import (
     NO_CLIP,
@@ -20,12 +19,10 @@ from models.weights.high_level import (
     load_high_level,
 )
 from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
+from models.weights.semantic import SemanticWeights
+from utils.errors import UserError
 
 Say = Callable[[str], None]
-
-
-class EncoderError(ValueError):
-    """Encoders that were asked for and are not to be had; the message says what can be done."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Encoders:
     high: HighLevelWeights | None
     device: torch.device
     precision: torch.dtype
-    content: ContentWeights | None = None
+    content: SemanticWeights | None = None
 
     def line(self) -> str:
         """The weights in words, each with the first digits of its SHA-256."""
@@ -78,7 +75,7 @@ def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the test features")
 
 
-def load_encoders(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Encoders:
+def load_encoders(args: argparse.Namespace, settings: Settings, say: Say) -> Encoders:
     """The encoders that the arguments of `add_encoder_arguments` ask for.
 
     Args:
@@ -87,14 +84,14 @@ def load_encoders(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Enc
         say: receives one sentence on the branches in use.
 
     Raises:
-        EncoderError: the high-level branch was asked for and there are no CLIP weights.
+        UserError: the high-level branch was asked for and there are no CLIP weights.
         ValueError: device or weights cannot be used; the message says what to do.
     """
     device = choose_device(args.device)
     clip = None if args.branch == "low" else find_clip(args.architecture, args.clip_weights)
     wanted = args.branch in ("high", "both") or (args.branch == "available" and args.hl_model_weights_path)
     if wanted and clip is None:
-        raise EncoderError(f"{NO_CLIP.format(flag='--clip_weights')}, or use --branch low.")
+        raise UserError(f"{NO_CLIP.format(flag='--clip_weights')}, or use --branch low.")
     say(_branches(args.branch, clip) + _unused(args))
     low = high = None
     if args.branch != "high":

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from configs import ZeroShot
+from configs import Settings
 from models.device import autocast, full_float32
 
 GREY = (0.2989, 0.587, 0.114)
@@ -144,7 +144,7 @@ def patch_features(
 
 
 def overlapping_features(
-    picture: torch.Tensor, encoder: nn.Module, settings: ZeroShot, precision: torch.dtype = torch.float32
+    picture: torch.Tensor, encoder: nn.Module, settings: Settings, precision: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """Features (rows, columns, F), float64 on the CPU, of a picture's patches, which overlap by half.
 

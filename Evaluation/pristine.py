@@ -16,16 +16,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from configs import ZeroShot
-from datasets.decoder import ImageReadError, list_images, read_image
+from configs import Settings
+from datasets.decoder import list_images, read_image
 from Evaluation.distance import FeatureStatistics, statistics
-from Evaluation.grepq import Say
 from Evaluation.features import resize
+from Evaluation.grepq import Say
 from Evaluation.patches import extract_patches, patch_features, select_pristine
 from Evaluation.pristine_files import (
     Pristine,
-    PristineError,
-    patches_file_name,
     read_patches,
     read_statistics,
     statistics_beside,
@@ -33,14 +31,15 @@ from Evaluation.pristine_files import (
     write_statistics,
     writing_patches,
 )
-from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights
 from models.weights.files import file_sha256
+from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights
+from utils.errors import UserError
 
 _HINT = "Name a folder of sharp, undistorted photographs with --pristine_img_dir."
 
 
 def find_pristine(
-    weights: LowLevelWeights, settings: ZeroShot, folder: Path | None, working: Path, say: Say
+    weights: LowLevelWeights, settings: Settings, folder: Path | None, working: Path, say: Say
 ) -> Pristine:
     """The pristine statistics for these weights and settings, from the first place that has them.
 
@@ -52,10 +51,10 @@ def find_pristine(
         say: receives one sentence for each thing the user should know.
 
     Raises:
-        PristineError: there are none, or a file cannot be used.
-        ImageReadError: the folder is missing or holds no picture.
+        UserError: there are none, or a file cannot be used.
+        UserError: the folder is missing or holds no picture.
     """
-    patches_file = working / patches_file_name(settings)
+    patches_file = working / settings.patches_file
     if folder is not None:
         digest = _digest_of_photographs(list_images(folder))
 
@@ -74,7 +73,7 @@ def find_pristine(
     if kept.is_file():
         try:
             earlier = read_statistics(kept)
-        except PristineError as error:
+        except UserError as error:
             say(f"{error} It is made anew.")
         else:
             if earlier.belongs_to(weights, settings) and earlier.patches_sha256 == digest:
@@ -89,7 +88,7 @@ def find_pristine(
 
 def pristine_of_folder(
     weights: LowLevelWeights,
-    settings: ZeroShot,
+    settings: Settings,
     folder: Path,
     patches_file: Path | None,
     say: Say,
@@ -107,11 +106,11 @@ def pristine_of_folder(
             them; 0, the authors' way, is its own.
 
     Raises:
-        PristineError: no photograph gives a patch, there is a single patch, or a short side is too small.
+        UserError: no photograph gives a patch, there is a single patch, or a short side is too small.
     """
     wrong = [side for side in short_sides if side != 0 and side < settings.patch_size]
     if wrong:
-        raise PristineError(f"A short side is 0 or {settings.patch_size} pixels and more, not {wrong[0]}.")
+        raise UserError(f"A short side is 0 or {settings.patch_size} pixels and more, not {wrong[0]}.")
     paths = list_images(folder)
     digest = _digest_of_photographs(paths)
     features, used, without, unreadable = [], [], [], []
@@ -120,7 +119,7 @@ def pristine_of_folder(
             try:
                 sizes = at_short_sides(read_image(path), short_sides)
                 patches = torch.cat([pristine_patches(picture, settings) for picture in sizes])
-            except ImageReadError as error:
+            except UserError as error:
                 unreadable.append(str(error))
                 continue
             if len(patches) == 0:
@@ -130,7 +129,7 @@ def pristine_of_folder(
             features.append(patch_features(weights.model, patches[None], settings.chunk))
             write(patches)
         if not features:
-            raise PristineError(f"{folder}: no photograph gives a pristine patch. {_HINT}")
+            raise UserError(f"{folder}: no photograph gives a pristine patch. {_HINT}")
         measured = _statistics(torch.cat(features), folder)
     for reason in unreadable:
         say(f"Left out of the pristine photographs: {reason}")
@@ -143,11 +142,11 @@ def pristine_of_folder(
     )  # fmt: skip
 
 
-def pristine_of_patches(weights: LowLevelWeights, settings: ZeroShot, path: Path) -> Pristine:
+def pristine_of_patches(weights: LowLevelWeights, settings: Settings, path: Path) -> Pristine:
     """Statistics of the patches in an HDF5 file of the authors' format, read `settings.chunk` at a time.
 
     Raises:
-        PristineError: the file is damaged or does not hold patches of this size.
+        UserError: the file is damaged or does not hold patches of this size.
     """
     features = [patch_features(weights.model, patches[None], settings.chunk)
                 for patches in read_patches(path, settings)]  # fmt: skip
@@ -157,7 +156,7 @@ def pristine_of_patches(weights: LowLevelWeights, settings: ZeroShot, path: Path
     )  # fmt: skip
 
 
-def pristine_patches(picture: torch.Tensor, settings: ZeroShot) -> torch.Tensor:
+def pristine_patches(picture: torch.Tensor, settings: Settings) -> torch.Tensor:
     """The pristine patches (n, 3, p, p) of a photograph (3, H, W) in [0, 1]; n is 0 where there are none."""
     size = settings.patch_size
     if min(picture.shape[-2:]) < size:
@@ -175,7 +174,7 @@ def at_short_sides(picture: torch.Tensor, short_sides: Sequence[int]) -> Iterato
         yield picture if short == own else resize(picture, *size)
 
 
-def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:
+def _pristine_beside(weights: LowLevelWeights, settings: Settings) -> Pristine:
     """The statistics file beside the weights, or the shipped one where it was made by the same weights."""
     beside, shipped = statistics_beside(weights.path), statistics_beside(DEFAULT_LOW_LEVEL)
     for path in dict.fromkeys((beside, shipped)):
@@ -186,11 +185,11 @@ def _pristine_beside(weights: LowLevelWeights, settings: ZeroShot) -> Pristine:
             source = f"{path.name} ({len(pristine.photographs)} photographs)"
             return dataclasses.replace(pristine, source=source)
         if pristine.weights_sha256 == weights.sha256:
-            raise PristineError(
+            raise UserError(
                 f"The statistics of {weights.path.name} are for patch size {pristine.patch_size}, sharpness "
                 f"{pristine.sharpness} and colorfulness {pristine.colorfulness} only. {_HINT}"
             )
-    raise PristineError(f"There are no pristine statistics made by the weights {weights.path}. {_HINT}")
+    raise UserError(f"There are no pristine statistics made by the weights {weights.path}. {_HINT}")
 
 
 def _digest_of_photographs(paths: Sequence[Path]) -> str:
@@ -203,7 +202,7 @@ def _statistics(features: torch.Tensor, source: Path) -> FeatureStatistics:
     try:
         return statistics(features)
     except ValueError as error:
-        raise PristineError(f"{source}: {error} {_HINT}") from None
+        raise UserError(f"{source}: {error} {_HINT}") from None
 
 
 def _few(names: Sequence[str], limit: int = 5) -> str:

@@ -14,17 +14,14 @@ import safetensors
 import safetensors.torch
 import torch
 
-from utils.files import atomic_path
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.distance import FeatureStatistics
 from models.low_level import FEATURES
 from models.weights.low_level import LowLevelWeights
+from utils.errors import UserError
+from utils.files import atomic_path
 
 FORMAT = "GRepQ pristine statistics 1"
-
-
-class PristineError(ValueError):
-    """Pristine statistics that cannot be made or used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +41,13 @@ class Pristine:
     photographs: tuple[str, ...]
     source: str
 
-    def belongs_to(self, weights: LowLevelWeights, settings: ZeroShot) -> bool:
+    def belongs_to(self, weights: LowLevelWeights, settings: Settings) -> bool:
         """Whether these weights with these settings made the statistics."""
         mine = (self.weights_sha256, self.patch_size, self.sharpness, self.colorfulness)
         return mine == (weights.sha256, settings.patch_size, settings.sharpness, settings.colorfulness)
 
 
-def patches_file_name(settings: ZeroShot) -> str:
-    """The authors' name for the file of pristine patches."""
-    return (f"pristine_patches_{settings.patch_size:03d}_{settings.sharpness:.2f}_"
-            f"{settings.colorfulness:.2f}.hdf5")  # fmt: skip
-
-
-def statistics_file_name(weights: LowLevelWeights, settings: ZeroShot, patches_sha256: str) -> str:
+def statistics_file_name(weights: LowLevelWeights, settings: Settings, patches_sha256: str) -> str:
     """The name under which statistics are kept in the working directory: a key of all that they depend on."""
     parts = (weights.sha256, patches_sha256, settings.patch_size, settings.sharpness, settings.colorfulness)
     return f"pristine_statistics_{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}.safetensors"
@@ -67,29 +58,29 @@ def statistics_beside(weights: Path) -> Path:
     return weights.with_name(weights.stem + "_pristine.safetensors")
 
 
-def read_patches(path: Path, settings: ZeroShot) -> Iterator[torch.Tensor]:
+def read_patches(path: Path, settings: Settings) -> Iterator[torch.Tensor]:
     """The patches of an HDF5 file of the authors' format in its order: float32 (n, 3, p, p), n <= chunk.
 
     Raises:
-        PristineError: what was expected of the file and what it holds.
+        UserError: what was expected of the file and what it holds.
     """
     size, wish = settings.patch_size, "Delete the file or name a folder with --pristine_img_dir."
     try:
         with h5py.File(path, "r") as file:
             data = file.get("data")
             if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f":
-                raise PristineError(f"{path}: holds no floating-point dataset 'data'. {wish}")
+                raise UserError(f"{path}: holds no floating-point dataset 'data'. {wish}")
             if data.ndim != 4 or data.shape[1:] != (3, size, size) or len(data) < 2:
-                raise PristineError(
+                raise UserError(
                     f"{path}: 'data' has shape {data.shape}, expected (2 or more, 3, {size}, {size}). {wish}"
                 )
             for start in range(0, len(data), settings.chunk):
                 patches = torch.from_numpy(data[start : start + settings.chunk]).float()
                 if not ((patches >= 0) & (patches <= 1)).all():
-                    raise PristineError(f"{path}: 'data' holds values outside [0, 1]. {wish}")
+                    raise UserError(f"{path}: 'data' holds values outside [0, 1]. {wish}")
                 yield patches
     except OSError as error:
-        raise PristineError(f"{path}: is not a readable HDF5 file ({_line(error)}). {wish}") from None
+        raise UserError(f"{path}: is not a readable HDF5 file ({_line(error)}). {wish}") from None
 
 
 def write_statistics(path: Path, pristine: Pristine) -> None:
@@ -117,34 +108,34 @@ def read_statistics(path: Path) -> Pristine:
     """Read what `write_statistics` wrote.
 
     Raises:
-        PristineError: the file is missing, damaged or of another kind.
+        UserError: the file is missing, damaged or of another kind.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise PristineError(f"{path}: is not a file of format '{FORMAT}'.")
+                raise UserError(f"{path}: is not a file of format '{FORMAT}'.")
             mean, covariance = file.get_tensor("mean"), file.get_tensor("covariance")
             count = int(file.get_tensor("count"))
         measured = FeatureStatistics(mean, covariance, count)
         if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES) or count < 2:
-            raise PristineError(
+            raise UserError(
                 f"{path}: expected mean ({FEATURES},), covariance ({FEATURES}, {FEATURES}) and count of 2 or "
                 f"more, found {tuple(mean.shape)}, {tuple(covariance.shape)} and {count}."
             )
         if mean.dtype != torch.float64 or covariance.dtype != torch.float64:
-            raise PristineError(f"{path}: mean and covariance must be float64.")
+            raise UserError(f"{path}: mean and covariance must be float64.")
         if not (mean.isfinite().all() and covariance.isfinite().all()):
-            raise PristineError(f"{path}: holds values that are not finite.")
+            raise UserError(f"{path}: holds values that are not finite.")
         return Pristine(
             measured, metadata["weights_sha256"], metadata["patches_sha256"], int(metadata["patch_size"]),
             float(metadata["sharpness"]), float(metadata["colorfulness"]),
             tuple(json.loads(metadata["photographs"])), metadata["source"],
         )  # fmt: skip
     except (safetensors.SafetensorError, OSError) as error:
-        raise PristineError(f"{path}: is not a readable statistics file ({_line(error)}).") from None
+        raise UserError(f"{path}: is not a readable statistics file ({_line(error)}).") from None
     except KeyError as error:
-        raise PristineError(f"{path}: its metadata lacks {error}.") from None
+        raise UserError(f"{path}: its metadata lacks {error}.") from None
 
 
 @contextmanager

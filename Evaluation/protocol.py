@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from configs import ZeroShot
+from configs import Settings
 from datasets.rated.sets import (
     RatedImage,
     RatedSet,
@@ -15,15 +15,12 @@ from datasets.rated.sets import (
     load_scores_table,
     unrated_folder,
 )
-from Evaluation.grepq import Encoders, Say, load_encoders
 from Evaluation.extended.score import PAPER, content_of_score, score_of_weights
+from Evaluation.grepq import Encoders, Say, load_encoders
 from Evaluation.metrics import Metric, agreement
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow
-
-
-class ProtocolError(ValueError):
-    """A request that cannot be served; the message says what can."""
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Protocol:
 
     low: LowLevelBranch | None
     high: HighLevelBranch | None
-    settings: ZeroShot
+    settings: Settings
     encoders: Encoders
     pristine: Pristine | None
 
@@ -73,36 +70,36 @@ def load_pictures(
     Without an `eval_type` it is a single picture where one is named.
 
     Raises:
-        ProtocolError: they name nothing, or two things.
-        RatedSetError: the set or table cannot be used.
-        ImageReadError: the folder is missing or holds no picture.
+        UserError: they name nothing, or two things.
+        UserError: the set or table cannot be used.
+        UserError: the folder is missing or holds no picture.
     """
     single = eval_type == "zeroshot_single_img" or (eval_type is None and picture is not None)
     if single and not picture:
-        raise ProtocolError("--eval_type zeroshot_single_img needs a picture: name it with --test_img_path.")
+        raise UserError("--eval_type zeroshot_single_img needs a picture: name it with --test_img_path.")
     if picture and not single:
-        raise ProtocolError("--test_img_path goes with --eval_type zeroshot_single_img.")
+        raise UserError("--test_img_path goes with --eval_type zeroshot_single_img.")
     if sum(value is not None for value in (picture, dataset, table)) > 1:
-        raise ProtocolError("--test_img_path, --dataset and --scores exclude each other.")
+        raise UserError("--test_img_path, --dataset and --scores exclude each other.")
     if picture:
         if folder:
-            raise ProtocolError("--img_dir does not go with --test_img_path.")
+            raise UserError("--img_dir does not go with --test_img_path.")
         return RatedSet(picture, (RatedImage(picture, Path(picture)),))
     if dataset:
         if not folder:
-            raise ProtocolError(f"--dataset {dataset} needs its folder: name it with --img_dir.")
+            raise UserError(f"--dataset {dataset} needs its folder: name it with --img_dir.")
         return load_rated_set(dataset, folder)
     if table:
         return load_scores_table(table, folder)
     if folder:
         return unrated_folder(folder)
-    raise ProtocolError(
+    raise UserError(
         "Nothing to score: name a picture with --test_img_path, a folder with --img_dir, a set with "
         "--dataset and --img_dir, or a table with --scores."
     )
 
 
-def prepare(args: argparse.Namespace, settings: ZeroShot, say: Say) -> Protocol:
+def prepare(args: argparse.Namespace, settings: Settings, say: Say) -> Protocol:
     """Encoders on their device, the pristine statistics that go with them, and the prompts' features.
 
     Args:

@@ -11,24 +11,24 @@ from dataclasses import dataclass
 
 import torch
 
-from configs import ZeroShot
+from configs import Settings
 from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
-from Evaluation.extended.semantic_features import content_features
 from Evaluation.distance import FeatureStatistics, distance, grid_statistics, low_level_quality
+from Evaluation.extended.score import PAPER, LowLevelScore
+from Evaluation.extended.semantic_features import semantic_features
 from Evaluation.features import (
-    ScoreError,
     as_the_set_resizes,
     at_least_smallest,
     whole_picture_features,
     with_two_patches,
 )
-from Evaluation.extended.score import PAPER, LowLevelScore
 from Evaluation.patches import overlapping_features
-from models.semantic import ContentEncoder
 from models.device import out_of_memory
 from models.high_level import HighLevelEncoder, antonym_quality
 from models.low_level import LowLevelEncoder
+from models.semantic import SemanticEncoder
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class LowLevelBranch:
 
     encoder: LowLevelEncoder
     pristine: FeatureStatistics
-    settings: ZeroShot
+    settings: Settings
     precision: torch.dtype = torch.float32
     score: LowLevelScore = PAPER
     # Needed where the score weighs the chance of distortion.
-    content: ContentEncoder | None = None
+    content: SemanticEncoder | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def distance_and_mean(picture: torch.Tensor, branch: LowLevelBranch) -> tuple[fl
         branch: encoder, pristine statistics and settings.
 
     Raises:
-        ScoreError: the distance cannot be computed.
+        UserError: the distance cannot be computed.
     """
     features = overlapping_features(picture, branch.encoder, branch.settings, branch.precision)
     return distance_and_mean_of(features, branch)
@@ -104,7 +104,7 @@ def distance_and_mean_of(features: torch.Tensor, branch: LowLevelBranch) -> tupl
         measured = grid_statistics(features, branch.score.centre_deviation)
         d = distance(branch.pristine, measured, branch.settings.regularisation)
     except ValueError as error:
-        raise ScoreError(str(error)) from None
+        raise UserError(str(error)) from None
     return d, measured.mean
 
 
@@ -123,7 +123,7 @@ def low_level_distance_of(picture: torch.Tensor, features: torch.Tensor, branch:
     content = None
     if branch.score.chance_weight:
         assert branch.content is not None
-        content, _ = content_features(picture, branch.content, branch.settings, branch.precision)
+        content, _ = semantic_features(picture, branch.content, branch.settings, branch.precision)
     return branch.score.total(*distance_and_mean_of(features, branch), content)
 
 
@@ -152,7 +152,7 @@ def score_picture(
             q_high = high_level_quality(picture, high)
         if q_low is not None and q_high is not None:
             q = q_low + q_high
-    except ScoreError as error:
+    except UserError as error:
         return ScoreRow(image.name, read_width, read_height, None, None, None, image.mos, str(error))
     return ScoreRow(image.name, read_width, read_height, q_low, q_high, q, image.mos, f"ok{status}")
 

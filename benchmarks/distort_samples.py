@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.cli import CommandLine
 from datasets.decoder import decode_pixels
 from datasets.distorted.distortions import DISTORTIONS, apply
+from utils.cli import CommandLine
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
 
 from benchmarks.timing import machine
 from configs import FewLabels
 from datasets.rated.sets import RatedImage
 from Evaluation.few_labels.protocol import evaluate, summarise
-from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
 from Evaluation.few_labels.splits import draw_splits
 
 IMAGES, FEATURES = 10_000, 1152

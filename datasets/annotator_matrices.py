@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from utils.files import atomic_path
 from datasets.fragments import to_unit
 from datasets.fsim import fsim_matrix
-from datasets.version_folders import SetError, VersionFolder, read_versions
+from datasets.version_folders import VersionFolder, read_versions
+from utils.errors import UserError
+from utils.files import atomic_path
 
 # Changes when the values would: a file of another version is computed anew.
 FORMAT = "FSIMc 1"
@@ -38,7 +39,7 @@ def annotator_matrices(
     changed is read whole here, so a bad one is found before training starts.
 
     Raises:
-        SetError: a folder that cannot be trained on, or a place that cannot be written.
+        UserError: a folder that cannot be trained on, or a place that cannot be written.
     """
     path = matrices_path(root)
     known = _read(path)
@@ -52,7 +53,7 @@ def annotator_matrices(
         versions = to_unit(read_versions(folder)).to(device)
         matrix = fsim_matrix(versions).cpu().numpy()
         if not np.isfinite(matrix).all():
-            raise SetError(
+            raise UserError(
                 f"{folder.path}: FSIM of its versions is not a number; pictures this small have none."
             )
         matrices[key] = matrix
@@ -89,4 +90,4 @@ def _write(path: Path, matrices: Mapping[str, np.ndarray]) -> None:
                 group = file.create_group(json.loads(fingerprint)[0])
                 group["files"], group["matrix"] = fingerprint, matrix
     except OSError as error:
-        raise SetError(f"{path}: the matrices of the set cannot be written there ({error}).") from None
+        raise UserError(f"{path}: the matrices of the set cannot be written there ({error}).") from None

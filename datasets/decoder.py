@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from utils.errors import UserError
+
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     (
         ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
@@ -51,14 +53,10 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-class ImageReadError(ValueError):
-    """A file or folder that holds no readable picture; the message is "PATH: reason."."""
-
-
 def read_image(path: str | Path) -> torch.Tensor:
     """The picture in `path`: float32 (3, H, W), RGB in [0, 1].
 
-    Raises `ImageReadError` whatever is wrong with the file.
+    Raises `UserError` whatever is wrong with the file.
     """
     pixels = decode_pixels(path)
     planes = np.empty((3, *pixels.shape[:2]), np.float32)
@@ -69,7 +67,7 @@ def read_image(path: str | Path) -> torch.Tensor:
 def decode_pixels(path: str | Path) -> np.ndarray:
     """The picture in `path`: contiguous (H, W, 3), RGB; uint16 where it is 16-bit grey, else uint8.
 
-    Raises `ImageReadError` whatever is wrong with the file.
+    Raises `UserError` whatever is wrong with the file.
     """
     with _opened(path) as image:
         image.load()
@@ -81,7 +79,7 @@ def decode_pixels(path: str | Path) -> np.ndarray:
 def read_size(path: str | Path) -> tuple[int, int]:
     """(H, W) of the picture in `path` as `decode_pixels` would give it, mostly from the header alone.
 
-    Raises `ImageReadError` where the header cannot be read.
+    Raises `UserError` where the header cannot be read.
     """
     with _opened(path) as image:
         turned = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
@@ -91,41 +89,41 @@ def read_size(path: str | Path) -> tuple[int, int]:
 def list_images(folder: str | Path) -> list[Path]:
     """The picture files directly in `folder` (by suffix, hidden ones left out), sorted by name.
 
-    Raises `ImageReadError` where `folder` is no folder or holds no picture.
+    Raises `UserError` where `folder` is no folder or holds no picture.
     """
     folder = Path(folder)
     try:
         names = sorted(folder.iterdir(), key=lambda path: path.name)
     except FileNotFoundError:
-        raise ImageReadError(f"{folder}: there is no such folder.") from None
+        raise UserError(f"{folder}: there is no such folder.") from None
     except NotADirectoryError:
-        raise ImageReadError(f"{folder}: is a file where a folder of pictures is expected.") from None
+        raise UserError(f"{folder}: is a file where a folder of pictures is expected.") from None
     except OSError as error:
-        raise ImageReadError(f"{folder}: cannot be listed ({error.strerror}).") from None
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}).") from None
     images = [
         path
         for path in names
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
     if not images:
-        raise ImageReadError(f"{folder}: holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+        raise UserError(f"{folder}: holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return images
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """The file as a Pillow image; whatever goes wrong inside leaves as `ImageReadError`."""
+    """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             # The filter above may have been changed by the program around us.
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError
             yield image
-    except ImageReadError:
+    except UserError:
         raise
     # Pillow's readers raise nearly everything on a broken file (struct.error, SyntaxError, KeyError ...).
     except Exception as error:
-        raise ImageReadError(f"{path}: {_reason(path, error)}.") from error
+        raise UserError(f"{path}: {_reason(path, error)}.") from error
 
 
 def _reason(path: str | Path, error: Exception) -> str:
@@ -178,6 +176,6 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _refusal(image: Image.Image, reason: str) -> ImageReadError:
+def _refusal(image: Image.Image, reason: str) -> UserError:
     """The error for a sound file of a kind that has no defined brightness."""
-    return ImageReadError(f"{getattr(image, 'filename', 'picture')}: {reason}.")
+    return UserError(f"{getattr(image, 'filename', 'picture')}: {reason}.")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from datasets.decoder import ImageReadError, read_image
+from datasets.decoder import read_image
+from utils.errors import UserError
 
 # Pictures in memory besides the one that is worked on.
 DECODED_AHEAD = 2
@@ -25,7 +26,7 @@ def read_ahead(paths: Sequence[Path]) -> Iterator[torch.Tensor | str]:
                 ahead.append(decoder.submit(read_image, following))
             try:
                 picture: torch.Tensor | str = ahead.popleft().result()
-            except ImageReadError as error:
+            except UserError as error:
                 picture = str(error).removeprefix(f"{path}: ")
             except MemoryError:
                 picture = "does not fit in memory"

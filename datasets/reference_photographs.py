@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets.decoder import ImageReadError, decode_pixels, list_images
-from datasets.version_folders import SetError
+from datasets.decoder import decode_pixels, list_images
+from utils.errors import UserError
 
 
 class Batch(NamedTuple):
@@ -35,8 +35,8 @@ class ReferencePhotographs(Dataset[tuple[torch.Tensor, str]]):
         file = self.files[key[1]]
         try:
             return centre_crop(decode_pixels(file), self.side, self.fill), str(file)
-        except ImageReadError as error:
-            raise SetError(str(error)) from None
+        except UserError as error:
+            raise UserError(str(error)) from None
 
 
 def collate(photographs: Sequence[tuple[torch.Tensor, str]]) -> Batch:
@@ -52,25 +52,25 @@ def find_references(root: str | Path, marker: str) -> list[Path]:
     each folder's last picture with `marker` in its file name; hidden folders (half written) do not count.
 
     Raises:
-        SetError: no such set, nothing in it, or a folder without a reference.
-        ImageReadError: a folder without pictures.
+        UserError: no such set, nothing in it, or a folder without a reference.
+        UserError: a folder without pictures.
     """
     root = Path(root)
     if not root.is_dir():
-        raise SetError(
+        raise UserError(
             f"{root}: there is no such set; name folders of photographs, or of folders that hold a "
             "reference each, with --set data=DIR."
         )
-    with contextlib.suppress(ImageReadError):
+    with contextlib.suppress(UserError):
         return list_images(root)
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        raise SetError(f"{root}: holds neither photographs nor folders of them.")
+        raise UserError(f"{root}: holds neither photographs nor folders of them.")
     references = []
     for folder in folders:
         marked = [file for file in list_images(folder) if marker in file.name]
         if not marked:
-            raise SetError(
+            raise UserError(
                 f"{folder}: no picture has '{marker}' in its file name; say what the references have there "
                 "with --set reference=TEXT."
             )

@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.decoder import IMAGE_SUFFIXES, ImageReadError, decode_pixels, read_image
-
-
-class SetError(ValueError):
-    """A set that cannot be trained on; the message names the folder and what is wrong with it."""
+from datasets.decoder import IMAGE_SUFFIXES, decode_pixels, read_image
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,17 +31,17 @@ def find_version_folders(root: str | Path) -> list[VersionFolder]:
     """The folders of a set in sorted order; hidden ones (half written) do not count.
 
     Raises:
-        SetError: no such set, nothing in it, or a folder with fewer than 2 pictures.
+        UserError: no such set, nothing in it, or a folder with fewer than 2 pictures.
     """
     root = Path(root)
     if not root.is_dir():
-        raise SetError(
+        raise UserError(
             f"{root}: there is no such set; make one with 'python synthesize_distortions.py --photos DIR "
             f"--output {root}' or name others with --set data=DIR."
         )
     paths = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not paths:
-        raise SetError(f"{root}: a set holds a folder for each photograph, and there is none.")
+        raise UserError(f"{root}: a set holds a folder for each photograph, and there is none.")
     folders = []
     for path in paths:
         files = sorted(
@@ -53,7 +50,7 @@ def find_version_folders(root: str | Path) -> list[VersionFolder]:
             if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
         )
         if len(files) < 2:
-            raise SetError(
+            raise UserError(
                 f"{path}: {len(files)} picture(s) in the folder; a photograph needs 2 versions or more."
             )
         folders.append(VersionFolder(path, tuple(files)))
@@ -66,7 +63,7 @@ def read_versions(folder: VersionFolder, places: Sequence[int] | None = None) ->
     uint8, or float32 in [0, 1] where one has 16 bits.
 
     Raises:
-        SetError: a file that cannot be read, or sizes that differ.
+        UserError: a file that cannot be read, or sizes that differ.
     """
     files = folder.files if places is None else [folder.files[place] for place in places]
     try:
@@ -74,8 +71,8 @@ def read_versions(folder: VersionFolder, places: Sequence[int] | None = None) ->
         _check_sizes(files, [p.shape for p in pixels], folder)
         if any(p.dtype != np.uint8 for p in pixels):
             return torch.stack([read_image(file) for file in files])
-    except ImageReadError as error:
-        raise SetError(str(error)) from None
+    except UserError as error:
+        raise UserError(str(error)) from None
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
 
 
@@ -83,7 +80,7 @@ def _check_sizes(files: Iterable[Path], shapes: Sequence[tuple[int, ...]], folde
     for file, shape in zip(files, shapes, strict=True):
         if shape != shapes[0]:
             (height, width), (first_height, first_width) = shape[:2], shapes[0][:2]
-            raise SetError(
+            raise UserError(
                 f"{folder.path}: versions must have one size, but {file.name} is {width} x {height} and the "
                 f"first {first_width} x {first_height}."
             )

@@ -8,7 +8,7 @@ import torch
 DISTANCES, WEIGHT = 2, 4.0
 
 
-def taught_loss(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def distortion_target_loss(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """`mean_nk w_k (features_nk - targets_nk)^2` over the known targets; w is 4 for the first two, else 1.
 
     Args:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 # Channels at a 16th of the picture's size and at a 32nd, which are its features in this order.
 MIDDLE_FEATURES, LAST_FEATURES = 112, 192
-CONTENT_FEATURES = MIDDLE_FEATURES + LAST_FEATURES
+SEMANTIC_FEATURES = MIDDLE_FEATURES + LAST_FEATURES
 # As the network was trained: bytes less 127, over 128.
 MEAN, DEVIATION = 127 / 255, 128 / 255
 STEM_CHANNELS = 32
@@ -22,7 +22,7 @@ STAGES = (
 LAST_BLOCKS = STAGES[-1][-1]
 
 
-class ContentEncoder(nn.Module):
+class SemanticEncoder(nn.Module):
     """EfficientNet-Lite0 up to its 192 channels at a 32nd of the picture's size (Tan and Le, ICML 2019).
 
     Quality as people judge it depends on what is shown, which the low-level encoder does not know and CLIP

@@ -5,15 +5,10 @@ import json
 
 import pytest
 
-from utils.config_fields import from_saved, override
-from configs import (
-    TRAINING_PRESETS,
-    ConfigError,
-    HighLevelTraining,
-    LowLevelTraining,
-    Synthesis,
-)
+from configs import TRAINING_PRESETS, HighLevelTraining, LowLevelTraining, Synthesis
 from models.weights.low_level import DEFAULT_LOW_LEVEL, load_low_level
+from utils.config_fields import from_saved, override
+from utils.errors import UserError
 
 
 def test_values_take_the_type_of_their_field():
@@ -47,7 +42,7 @@ def test_values_take_the_type_of_their_field():
     ],
 )
 def test_a_wrong_field_or_value_is_named(assignment, words):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         override(LowLevelTraining(), [assignment])
     for word in words:
         assert word in str(caught.value)
@@ -55,7 +50,7 @@ def test_a_wrong_field_or_value_is_named(assignment, words):
 
 def test_an_early_piece_is_no_larger_than_the_piece():
     released = TRAINING_PRESETS["ll_model_train"]["released"]
-    with pytest.raises(ConfigError, match="'early_piece' is 64, more than field 'piece', 32"):
+    with pytest.raises(UserError, match="'early_piece' is 64, more than field 'piece', 32"):
         override(released, ["early_epochs=3"])
     assert override(released, ["early_epochs=3", "early_piece=32"]).early_epochs == 3
 
@@ -91,14 +86,14 @@ def test_the_released_preset_of_the_high_level_is_the_authors():
     ],
 )
 def test_a_wrong_value_of_the_high_level_is_named(assignments, words):
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(UserError, match=words):
         override(HighLevelTraining(), assignments)
 
 
 def test_a_configuration_survives_json():
     config = override(LowLevelTraining(), ["data=a,b", "epochs=7"])
     assert from_saved(LowLevelTraining(), json.loads(json.dumps(dataclasses.asdict(config)))) == config
-    with pytest.raises(ConfigError, match="colour"):
+    with pytest.raises(UserError, match="colour"):
         from_saved(LowLevelTraining(), dataclasses.asdict(config) | {"colour": 1})
 
 

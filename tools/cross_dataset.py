@@ -6,8 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from utils.cli import CommandLine
-from configs import FewLabels
+from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
 from Evaluation.few_labels.protocol.cross_dataset import (
     FOLDER,
     KIND,
@@ -18,10 +17,12 @@ from Evaluation.few_labels.protocol.cross_dataset import (
     settings_of,
     write_matrix,
 )
-from Evaluation.grepq import add_encoder_arguments
-from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
 from Evaluation.few_labels.protocol.labelled_set import CACHE, labelled_features
+
+from configs import FewLabels
+from Evaluation.grepq import add_encoder_arguments
 from Evaluation.reports.tables import check_folder
+from utils.cli import CommandLine
 
 
 def main() -> int:

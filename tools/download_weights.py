@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.cli import CommandLine
 from models.weights.authors import authors_places, fetch_authors_files
 from models.weights.download import fetch_clip
+from utils.cli import CommandLine
 
 
 def main() -> int:

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-
-from utils.cli import CommandLine
-from configs import FewLabels
-from datasets.rated.sets import RATED_SETS
-from Evaluation.grepq import add_encoder_arguments
 from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
 from Evaluation.few_labels.protocol.labelled_set import CACHE, labelled_features, load_rated
-from Evaluation.metrics import plcc, srcc
+
+from configs import FewLabels
+from datasets.rated.sets import RATED_SETS
 from Evaluation.few_labels.regressor import check_place, fit_regressor, write_regressor
+from Evaluation.grepq import add_encoder_arguments
+from Evaluation.metrics import plcc, srcc
+from utils.cli import CommandLine
 
 
 def main() -> int:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import torch
 
-from utils.cli import CommandLine
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.extended.calibration import calibrate, fit_chance_of_distortion, measure, trained_on_targets
-from Evaluation.grepq import Say
 from Evaluation.extended.score import PAPER, LowLevelScore, without_score
+from Evaluation.grepq import Say
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import Pristine, statistics_beside, write_statistics
 from Evaluation.zeroshot import LowLevelBranch
-from models.weights.semantic import load_content
-from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights, load_low_level
 from models.weights.files import file_sha256, save_tensors
+from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights, load_low_level
+from models.weights.semantic import load_semantic
+from utils.cli import CommandLine
 
 
 def prepare(
@@ -34,7 +34,7 @@ def prepare(
     Raises:
         ValueError: photographs or weights cannot be used; the message says why.
     """
-    settings = ZeroShot()
+    settings = Settings()
     # Statistics and score are those of the rounded weights.
     metadata = without_score(trained.metadata)
     save_tensors(trained.model, target, metadata, torch.float16)
@@ -42,7 +42,7 @@ def prepare(
     pristine = pristine_of_folder(weights, settings, photographs, None, say, short_sides)
     score = PAPER
     if "configuration" in trained.metadata:  # the authors' have none
-        content = load_content()
+        content = load_semantic()
         branch = LowLevelBranch(weights.model, pristine.statistics, settings, content=content.encoder)
         paths = [photographs / name for name in pristine.photographs]
         taught = trained_on_targets(trained.metadata)

@@ -7,12 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from utils.cli import CommandLine
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.pristine import pristine_of_folder
-from Evaluation.pristine_files import patches_file_name, statistics_beside, write_statistics
+from Evaluation.pristine_files import statistics_beside, write_statistics
 from models.device import choose_device
 from models.weights.low_level import load_low_level
+from utils.cli import CommandLine
 
 
 def main() -> int:
@@ -25,20 +25,20 @@ def main() -> int:
         help="sizes of the photographs that patches are taken of; 0, the default, is their own")  # fmt: skip
     add("--output", type=Path, help="default: beside the weights, where the scores look for it")
     add("--patches", action="store_true", help="also write the patches here, as the authors' HDF5")
-    add("--patch_size", type=int, default=ZeroShot.patch_size, help="side in pixels, %(default)s")
-    add("--sharpness_param", type=float, default=ZeroShot.sharpness, help="share, %(default)s")
-    add("--colorfulness_param", type=float, default=ZeroShot.colorfulness, help="share, %(default)s")
+    add("--patch_size", type=int, default=Settings.patch_size, help="side in pixels, %(default)s")
+    add("--sharpness_param", type=float, default=Settings.sharpness, help="share, %(default)s")
+    add("--colorfulness_param", type=float, default=Settings.colorfulness, help="share, %(default)s")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
     args = parser.parse_args()
     say = partial(print, file=sys.stderr)
     try:
-        settings = ZeroShot(args.patch_size, args.sharpness_param, args.colorfulness_param)
+        settings = Settings(args.patch_size, args.sharpness_param, args.colorfulness_param)
         weights = load_low_level(args.ll_model_weights_path)
         output = args.output or statistics_beside(weights.path)
         if not os.access(output.parent, os.W_OK):
             raise PermissionError(f"{output}: cannot be written; name another place with --output.")
         weights.model.to(choose_device(args.device))
-        patches = Path.cwd() / patches_file_name(settings) if args.patches else None
+        patches = Path.cwd() / settings.patches_file if args.patches else None
         pristine = pristine_of_folder(
             weights, settings, args.pristine_img_dir, patches, say, args.short_sides
         )

@@ -6,11 +6,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from utils.files import atomic_path
-from utils.cli import CommandLine
-from Evaluation.reports.results import ResultError, read_result
 from Evaluation.reports.page import page, shown_names
+from Evaluation.reports.results import read_result
 from Evaluation.reports.thumbnails import thumbnails
+from utils.cli import CommandLine
+from utils.errors import UserError
+from utils.files import atomic_path
 
 
 def main() -> int:
@@ -25,13 +26,13 @@ def main() -> int:
     say = partial(print, file=sys.stderr)
     try:
         if args.output.suffix.lower() not in (".html", ".htm"):
-            raise ResultError(f"{args.output}: a page is written as .html; end the name so.")
+            raise UserError(f"{args.output}: a page is written as .html; end the name so.")
         folders: list[Path | None] = args.img_dir or [None]
         if len(folders) not in (1, len(args.results)):
-            raise ResultError(f"--img_dir was given {len(folders)} times for {len(args.results)} results.")
+            raise UserError(f"--img_dir was given {len(folders)} times for {len(args.results)} results.")
         for folder in folders:
             if folder is not None and not folder.is_dir():
-                raise ResultError(f"{folder}: there is no such folder.")
+                raise UserError(f"{folder}: there is no such folder.")
         results = [read_result(path) for path in args.results]
         folders = folders * len(results) if len(folders) == 1 else folders
         pictures = [

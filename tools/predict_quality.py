@@ -8,15 +8,16 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from utils.cli import CommandLine
-from configs import VERSION
-from Evaluation.grepq import add_encoder_arguments
 from Evaluation.few_labels.protocol.blocks import load_blocks
 from Evaluation.few_labels.protocol.feature_table import Store, table_of_features
-from Evaluation.protocol import load_pictures
+
+from configs import VERSION
 from Evaluation.few_labels.regressor import QualityRow, check_features, quality_rows, read_regressor
-from Evaluation.reports.text import check_output
+from Evaluation.grepq import add_encoder_arguments
+from Evaluation.protocol import load_pictures
 from Evaluation.reports.tables import csv_text, write_text
+from Evaluation.reports.text import check_output
+from utils.cli import CommandLine
 
 
 def main() -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from datasets.rated.sets import RATED_SETS, RatedSet, load_rated_set, shortfall
 from utils.cli import CommandLine
-from datasets.rated.sets import RATED_SETS, RatedSet, RatedSetError, load_rated_set, shortfall
+from utils.errors import UserError
 
 SPLITS = {"image": "by picture", "reference": "by reference content", "official": "official parts"}
 
@@ -22,9 +23,9 @@ def main() -> int:
             print(*listing(), sep="\n")
             return 0
         if args.name is None or args.img_dir is None:
-            raise RatedSetError("To check a folder, give both: python -m datasets NAME --img_dir DIR.")
+            raise UserError("To check a folder, give both: python -m datasets NAME --img_dir DIR.")
         rated = load_rated_set(args.name, args.img_dir)
-    except (RatedSetError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -10,11 +10,11 @@ import os
 import sys
 from pathlib import Path
 
+from configs import SYNTHESIS_PRESETS
+from datasets.distorted.synthesis import synthesize
 from utils.cli import CommandLine
 from utils.config_fields import override
-from configs import SYNTHESIS_PRESETS, ConfigError
-from datasets.decoder import ImageReadError
-from datasets.distorted.synthesis import synthesize
+from utils.errors import UserError
 
 
 def parse() -> argparse.Namespace:
@@ -36,7 +36,7 @@ def main() -> int:
     try:
         config = override(SYNTHESIS_PRESETS[arguments.preset], arguments.set)
         summary = synthesize(arguments.photos, arguments.output, config, arguments.workers)
-    except (ConfigError, ImageReadError) as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:

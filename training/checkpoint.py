@@ -7,15 +7,12 @@ from typing import Any
 
 import torch
 
-from utils.files import atomic_path
 from models.weights.files import UNREADABLE
+from utils.errors import UserError
+from utils.files import atomic_path
 
 # Changes when a checkpoint of before could not be resumed.
 FORMAT = "grepq checkpoint 3"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be gone on from; the message names the file."""
 
 
 def save_checkpoint(
@@ -36,11 +33,11 @@ def save_checkpoint(
     what is trained on.
 
     Raises:
-        CheckpointError: a weight is not finite; the checkpoint of before stays.
+        UserError: a weight is not finite; the checkpoint of before stays.
     """
     for name, tensor in model.state_dict().items():
         if not tensor.isfinite().all():
-            raise CheckpointError(f"After step {step - 1} '{name}' holds values that are not finite.")
+            raise UserError(f"After step {step - 1} '{name}' holds values that are not finite.")
     device = next(model.parameters()).device
     content = {
         "format": FORMAT,
@@ -63,16 +60,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The dictionary of `save_checkpoint`, on the CPU, without unpickling objects.
 
     Raises:
-        CheckpointError: missing, damaged, or not one of ours.
+        UserError: missing, damaged, or not one of ours.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: the run has no checkpoint to go on from; start a new one.") from None
+        raise UserError(f"{path}: the run has no checkpoint to go on from; start a new one.") from None
     except UNREADABLE as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({type(error).__name__}).") from None
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}).") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint of this version ({FORMAT}).")
+        raise UserError(f"{path}: not a checkpoint of this version ({FORMAT}).")
     return content
 
 

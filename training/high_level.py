@@ -11,16 +11,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from configs import ConfigError, HighLevelTraining
+from configs import HighLevelTraining
 from datasets.decoder import read_size
 from datasets.reference_photographs import Batch, ReferencePhotographs, collate, find_references
-from datasets.version_folders import SetError
 from datasets.version_pairs import PhotographOrder
 from losses.group_contrastive import choose_groups, group_contrastive_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
+from models.weights.files import file_sha256, save_tensors
 from models.weights.high_level import NO_CLIP, find_clip, load_high_level
-from models.weights.files import WeightsError, file_sha256, save_tensors
 from training.batches import read_batches
 from training.distributed import (
     gather_with_gradient,
@@ -30,6 +29,7 @@ from training.distributed import (
     share_batch_norm,
 )
 from training.loop import Task
+from utils.errors import UserError
 
 # Length of a projection, the paper's.
 PROJECTED = 128
@@ -74,12 +74,12 @@ def high_level_task(config: HighLevelTraining) -> Task:
     Reads every photograph's bytes, and joins the other processes where torchrun started several.
 
     Raises:
-        SetError, ImageReadError: photographs that cannot be trained on.
-        WeightsError, ClipPackageError: no CLIP, or one that cannot be used.
+        UserError: photographs that cannot be trained on.
+        UserError: no CLIP, or one that cannot be used.
         ValueError: a device that is not on this machine, or a batch that the processes cannot share.
     """
     if config.photographs % processes():
-        raise ConfigError(f"Field 'photographs' must be a multiple of the {processes()} processes.")
+        raise UserError(f"Field 'photographs' must be a multiple of the {processes()} processes.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     clip = _clip(config)
@@ -159,10 +159,10 @@ def high_level_loss(
 
 
 def _clip(config: HighLevelTraining) -> Path:
-    """CLIP's weights to start from; raises `WeightsError` where there are none."""
+    """CLIP's weights to start from; raises `UserError` where there are none."""
     clip = find_clip(config.architecture, config.clip_weights or None)
     if clip is None:
-        raise WeightsError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
+        raise UserError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
     return clip
 
 
@@ -175,10 +175,10 @@ def _scoring(config: HighLevelTraining) -> str:
 
 
 def _files(config: HighLevelTraining) -> list[Path]:
-    """The photographs of all sets; raises `SetError` where they do not fill a batch."""
+    """The photographs of all sets; raises `UserError` where they do not fill a batch."""
     files = [file for root in config.data for file in find_references(root, config.reference)]
     if len(files) < config.photographs:
-        raise SetError(
+        raise UserError(
             f"{', '.join(config.data)}: {len(files)} photograph(s) are too few for a batch of "
             f"{config.photographs}; lower it with --set photographs={len(files)} (at least 2 group_size)."
         )

@@ -14,9 +14,10 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from training.checkpoint import CheckpointError, read_checkpoint, restore, save_checkpoint
+from training.checkpoint import read_checkpoint, restore, save_checkpoint
 from training.distributed import average_gradients, is_first
 from training.run_folder import RunFolder, checkpoint_of
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
                     before + time.monotonic() - started, dataclasses.asdict(config), task.data,
                 )  # fmt: skip
                 saved = time.monotonic()
-    except (CheckpointError, LossError) as error:
+    except (UserError, LossError) as error:
         raise LossError(
             f"{error} What is kept in {folder.weights} is of before; start a new run with a lower "
             "learning_rate or precision=float32."
@@ -128,7 +129,7 @@ def _go_on(task: Task, run: Path) -> tuple[int, float]:
     """Put the task back to the run's checkpoint: steps done and the seconds that they took."""
     content = read_checkpoint(checkpoint_of(run))
     if content["data"] != task.data:
-        raise CheckpointError(
+        raise UserError(
             f"{run}: what it trains on has changed since its checkpoint, so it cannot go on; start a new run."
         )
     restore(content, task.model, task.optimiser, task.schedule, task.average)

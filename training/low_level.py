@@ -11,21 +11,22 @@ from pathlib import Path
 
 import torch
 
-from configs import ConfigError, LowLevelTraining
+from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
-from datasets.distorted.targets import taught_targets, version_levels
-from datasets.version_folders import SetError, find_version_folders
+from datasets.distorted.targets import distortion_targets, version_levels
+from datasets.version_folders import find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
+from losses.distortion_targets import distortion_target_loss
 from losses.quality_aware import quality_aware_loss
-from losses.distortion_targets import taught_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
-from models.weights.low_level import LowLevelWeights, load_low_level
 from models.weights.files import save_tensors
-from training.ema import averaged, between
+from models.weights.low_level import LowLevelWeights, load_low_level
 from training.batches import read_batches
 from training.distributed import processes
+from training.ema import averaged, between
 from training.loop import Task
+from utils.errors import UserError
 
 SCORING = """Score with them, DIR being a folder of sharp, undistorted photographs:
 python test_zeroshot.py --ll_model_weights_path {} --pristine_img_dir DIR --img_dir ..."""
@@ -37,11 +38,11 @@ def low_level_task(config: LowLevelTraining) -> Task:
     Reads the sets (every file that is new to their FSIM files whole).
 
     Raises:
-        SetError: a set that cannot be trained on.
+        UserError: a set that cannot be trained on.
         ValueError: a device that is not on this machine, or several processes.
     """
     if processes() > 1:
-        raise ConfigError("The low-level encoder trains in one process: call python, not torchrun.")
+        raise UserError("The low-level encoder trains in one process: call python, not torchrun.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     # Before the sets, whose FSIM may take minutes.
@@ -90,7 +91,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
 def _start_weights(start: str) -> LowLevelWeights:
     """The file that field 'start' names."""
     if not Path(start).is_file():
-        raise ConfigError(f"Field 'start' takes random, cosines or a file of weights, not '{start}'.")
+        raise UserError(f"Field 'start' takes random, cosines or a file of weights, not '{start}'.")
     return load_low_level(start)
 
 
@@ -98,10 +99,10 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
     """The photographs of all sets, with FSIM of their versions (minutes where it is new) and targets.
 
     Raises:
-        SetError: a set that cannot be trained on, or none.
+        UserError: a set that cannot be trained on, or none.
     """
     if not config.data:
-        raise SetError("No set is named; use --set data=DIR (several with commas).")
+        raise UserError("No set is named; use --set data=DIR (several with commas).")
     sets = [find_version_folders(root) for root in config.data]
     folders = [folder for found in sets for folder in found]
     taught = config.objective == "targets"
@@ -115,7 +116,7 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
     if not taught:
         return VersionPairs(folders, matrices, config)
     rows = [matrix[folder.reference] for matrix, folder in zip(matrices, folders, strict=True)]
-    targets = [taught_targets(*pair) for pair in zip(levels, rows, strict=True)]
+    targets = [distortion_targets(*pair) for pair in zip(levels, rows, strict=True)]
     return VersionPairs(folders, matrices, config, targets)
 
 
@@ -169,7 +170,7 @@ def low_level_loss(
 
     views = (batch.images, batch.augmentations)  # (sum of D, 3, S, S) each
     if config.objective == "targets":
-        return taught_loss(features(torch.cat(views)), batch.targets.to(device).repeat(2, 1))
+        return distortion_target_loss(features(torch.cat(views)), batch.targets.to(device).repeat(2, 1))
     counts = [len(similarity) for similarity in batch.similarities]
     images, augmentations = (features(view).split(counts) for view in views)
     by_count: dict[int, list[int]] = defaultdict(list)

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from utils.errors import UserError
 from utils.files import atomic_path
-from training.checkpoint import CheckpointError
 
 
 class RunFolder:
@@ -73,10 +73,10 @@ def make_run_folder(results: str | Path, config: dict[str, Any]) -> Path:
 
 
 def last_run(results: str | Path) -> Path:
-    """The newest run below `results`; raises `CheckpointError` where there is none."""
+    """The newest run below `results`; raises `UserError` where there is none."""
     numbers = _run_numbers(Path(results))
     if not numbers:
-        raise CheckpointError(f"{results}: there is no run to go on with.")
+        raise UserError(f"{results}: there is no run to go on with.")
     return numbers[max(numbers)]
 
 

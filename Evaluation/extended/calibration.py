@@ -18,19 +18,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, FewLabels, ZeroShot
+from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, FewLabels, Settings
 from datasets.decoder import read_image
-from datasets.distorted.jpeg_augmentation import deliver
 from datasets.distorted.distortions import apply
+from datasets.distorted.jpeg_augmentation import deliver
 from datasets.distorted.synthesis import levels_of, versions
-from Evaluation.extended.semantic_features import content_features
 from Evaluation.distance import distance_of_quality
-from Evaluation.features import with_two_patches
 from Evaluation.extended.score import LowLevelScore, chance_of_distortion, visible_distortion
-from Evaluation.patches import CENTRE_DEVIATION
+from Evaluation.extended.semantic_features import semantic_features
+from Evaluation.features import with_two_patches
 from Evaluation.few_labels.ridge import fit_ridge
+from Evaluation.patches import CENTRE_DEVIATION
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
-from models.semantic import MIDDLE_FEATURES, ContentEncoder
+from models.semantic import MIDDLE_FEATURES, SemanticEncoder
+from utils.errors import UserError
 
 KINDS = ("gaussian_blur", "white_noise", "jpeg", "jpeg2000")
 LEVELS = (0.1, 0.5, 0.9)
@@ -42,14 +43,12 @@ CROP = 512
 # The versions that teach what distorted pictures look like, references with them, and most of them delivered
 # as the pictures that will be scored are. Many photographs, because what they show disturbs most; so the
 # crops are smaller.
-TAUGHT_BY = tuple(dataclasses.replace(preset, versions=4) for preset in (CAMERA_SYNTHESIS, CHAINS_SYNTHESIS))
+DISTORTED_BY = tuple(
+    dataclasses.replace(preset, versions=4) for preset in (CAMERA_SYNTHESIS, CHAINS_SYNTHESIS)
+)
 TAUGHT_PHOTOGRAPHS, TAUGHT_CROP, DELIVERED = 240, 384, 0.75
 # What all scores that are made here begin with, and what versions are measured with.
 _CENTRED = LowLevelScore(centre_deviation=CENTRE_DEVIATION)
-
-
-class CalibrationError(ValueError):
-    """Measurements that no score can be made from; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,14 @@ def trained_on_targets(metadata: Mapping[str, str]) -> bool:
     """Whether the configuration in a weights file's metadata says that its features were taught targets.
 
     Raises:
-        CalibrationError: the configuration is not what training writes.
+        UserError: the configuration is not what training writes.
     """
     try:
         configuration = json.loads(metadata.get("configuration", "{}"))
     except ValueError:
         configuration = None
     if not isinstance(configuration, dict):
-        raise CalibrationError("The 'configuration' in the weights' metadata is not a JSON object.")
+        raise UserError("The 'configuration' in the weights' metadata is not a JSON object.")
     return configuration.get("objective") == "targets"
 
 
@@ -95,7 +94,7 @@ def calibrate(
         taught: whether the low-level features were taught targets.
 
     Raises:
-        CalibrationError: the measurements do not tell versions apart.
+        UserError: the measurements do not tell versions apart.
     """
     d, means, contents = (
         measured.distances,
@@ -112,13 +111,13 @@ def calibrate(
     worst = np.flatnonzero(measured.levels == measured.levels.max())
     median = float(np.median([score.total(d[i], means[i], contents[i]) for i in worst]))
     if median <= 0:
-        raise CalibrationError("The weights do not tell distorted photographs from pristine ones.")
+        raise UserError("The weights do not tell distorted photographs from pristine ones.")
     scale = _three_digits(distance_of_quality(QUALITY_OF_WORST) / median)
     return dataclasses.replace(score, scale=scale)
 
 
 def fit_chance_of_distortion(
-    photographs: Sequence[Path], content: ContentEncoder, settings: ZeroShot, most: int = TAUGHT_PHOTOGRAPHS
+    photographs: Sequence[Path], content: SemanticEncoder, settings: Settings, most: int = TAUGHT_PHOTOGRAPHS
 ) -> tuple[float, ...]:
     """Ridge regression of "distorted" (1) or not (0) on the content encoder's middle features.
 
@@ -134,14 +133,14 @@ def fit_chance_of_distortion(
         Slopes, then the intercept.
 
     Raises:
-        ImageReadError: a photograph cannot be read.
-        ScoreError: a version cannot be measured.
+        UserError: a photograph cannot be read.
+        UserError: a version cannot be measured.
     """
     chosen = evenly_spaced(photographs, most)
     seen, distorted = [], []
     for path in tqdm(chosen, desc="Signs of distortion", unit="photo", disable=None):
         for version, is_distorted in _as_cameras_make_them(path):
-            seen.append(content_features(version, content, settings)[0][:MIDDLE_FEATURES].numpy())
+            seen.append(semantic_features(version, content, settings)[0][:MIDDLE_FEATURES].numpy())
             distorted.append(float(is_distorted))
     ridge = fit_ridge(np.stack(seen), np.array(distorted), FewLabels.alphas, standardise=True)
     return tuple(_three_digits(value) for value in (*ridge.weights, ridge.intercept))
@@ -158,15 +157,15 @@ def measure(
         most: photographs to measure.
 
     Raises:
-        ImageReadError: a photograph cannot be read.
-        ScoreError: a version cannot be measured.
+        UserError: a photograph cannot be read.
+        UserError: a version cannot be measured.
     """
     branch = dataclasses.replace(branch, score=_CENTRED)
     assert branch.content is not None
     rows = [
         (
             *distance_and_mean(version, branch),
-            content_features(version, branch.content, branch.settings)[0],
+            semantic_features(version, branch.content, branch.settings)[0],
             level,
         )
         for path in tqdm(evenly_spaced(photographs, most), desc="Calibration", unit="photo", disable=None)
@@ -209,7 +208,7 @@ def _as_cameras_make_them(path: Path) -> Iterator[tuple[torch.Tensor, bool]]:
     reference = np.rint(picture.numpy() * 255).astype(np.uint8)
     rng = np.random.default_rng(_seed(path))
     generator = torch.Generator().manual_seed(int.from_bytes(_seed(path)[:7], "big"))  # it takes 64 bits
-    for preset in TAUGHT_BY:
+    for preset in DISTORTED_BY:
         for stem, pixels in versions(reference, preset, rng):
             version = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
             yield deliver(version[None], DELIVERED, generator)[0], bool(levels_of(stem))
@@ -223,7 +222,7 @@ def _seed(path: Path) -> list[int]:
 def _weight(distances: np.ndarray, values: Sequence[float]) -> float:
     """With which values spread as the distances do."""
     if np.ptp(values) == 0:
-        raise CalibrationError("The weights' features are the same whatever the distortion.")
+        raise UserError("The weights' features are the same whatever the distortion.")
     return _three_digits(np.std(distances) / np.std(values))
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from datasets.distorted.targets import TAUGHT
+from datasets.distorted.targets import TARGETS
 from models.semantic import MIDDLE_FEATURES
-from models.weights.semantic import ContentWeights, load_content
-from models.weights.files import WeightsError
+from models.weights.semantic import SemanticWeights, load_semantic
+from utils.errors import UserError
 
 _SCALE_KEY = "distance_scale"
 _WEIGHT_KEY = "distortion_weight"
@@ -48,7 +48,7 @@ class LowLevelScore:
         Args:
             d: the distance, 0 or more.
             mean: features (F,), the mean over a picture's patches.
-            content: `content_features` (304,) of the picture; needed where `chance_weight` is not 0.
+            content: `semantic_features` (304,) of the picture; needed where `chance_weight` is not 0.
         """
         total = d
         if self.distortion_weight:
@@ -94,9 +94,9 @@ def visible_distortion(mean: torch.Tensor) -> float:
     changed; the levels count these faults too. Of weights that were not taught the number means nothing.
 
     Args:
-        mean: features (F,), the mean over a picture's patches, in the order of `TAUGHT`.
+        mean: features (F,), the mean over a picture's patches, in the order of `TARGETS`.
     """
-    structure, _, *levels = mean[: len(TAUGHT)].tolist()
+    structure, _, *levels = mean[: len(TARGETS)].tolist()
     return structure + sum(levels) / 2
 
 
@@ -104,7 +104,7 @@ def chance_of_distortion(content: torch.Tensor, regression: Sequence[float]) -> 
     """`sum_i slope_i content_i + intercept`: 0 for pristine pictures, 1 for distorted ones, by least squares.
 
     Args:
-        content: `content_features` of a picture, of which the first ones count.
+        content: `semantic_features` of a picture, of which the first ones count.
         regression: slopes of these, then the intercept.
     """
     *slopes, intercept = regression
@@ -115,48 +115,48 @@ def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
     """The score that a weights file asks for; the paper's where its metadata does not speak of it.
 
     Raises:
-        WeightsError: the scale is not a finite number above 0, a weight not one of 0 or more, the regression
+        UserError: the scale is not a finite number above 0, a weight not one of 0 or more, the regression
             not a list of finite numbers, the deviation not 0.1 or more, or the score one that is no longer
             computed; the message names `path`, where the metadata is from.
     """
     if _weight(metadata, _FORMER_KEYS[0], path):
-        raise WeightsError(
+        raise UserError(
             f"{path}: asks for a score with '{_FORMER_KEYS[0]}', which is no longer computed; make another "
             "with install_weights.py, or use --score paper."
         )
     scale = _number(metadata, _SCALE_KEY, PAPER.scale)
     if not 0 < scale < math.inf:
-        raise WeightsError(
+        raise UserError(
             f"{path}: '{_SCALE_KEY}' is '{metadata[_SCALE_KEY]}', expected a finite number above 0."
         )
     weight, chance_weight = (_weight(metadata, key, path) for key in (_WEIGHT_KEY, _CHANCE_WEIGHT_KEY))
     regression = _numbers(metadata.get(_CHANCE_KEY, "[]"))
     if regression is None or (len(regression) != MIDDLE_FEATURES + 1 and (regression or chance_weight)):
-        raise WeightsError(
+        raise UserError(
             f"{path}: '{_CHANCE_KEY}' is '{metadata.get(_CHANCE_KEY, '')}', expected a list of "
             f"{MIDDLE_FEATURES + 1} finite numbers."
         )
     deviation = _number(metadata, _CENTRE_KEY, PAPER.centre_deviation)
     # Less would leave all weight with one patch, which has no covariance.
     if not deviation >= 0.1:
-        raise WeightsError(
+        raise UserError(
             f"{path}: '{_CENTRE_KEY}' is '{metadata[_CENTRE_KEY]}', expected a number of 0.1 or more, or inf."
         )
     return LowLevelScore(scale, weight, chance_weight, regression, deviation, metadata.get(_CONTENT_KEY, ""))
 
 
-def content_of_score(score: LowLevelScore, path: Path, device: torch.device) -> ContentWeights | None:
+def content_of_score(score: LowLevelScore, path: Path, device: torch.device) -> SemanticWeights | None:
     """The content encoder on `device` where the score of the weights at `path` looks at it, else None.
 
     Raises:
-        WeightsError: its file cannot be used, or is not the one that the score was made for.
+        UserError: its file cannot be used, or is not the one that the score was made for.
     """
     if not score.chance_weight:
         return None
-    content = load_content(device=device)
+    content = load_semantic(device=device)
     if content.sha256 != score.content_sha256:
         known = score.content_sha256[:12] or "unknown"
-        raise WeightsError(
+        raise UserError(
             f"{path}: its score was made for content weights sha256 {known}, those of {content.path} are "
             f"{content.sha256[:12]}; make another with install_weights.py, or use --score paper."
         )
@@ -172,7 +172,7 @@ def _weight(metadata: Mapping[str, str], key: str, path: Path) -> float:
     """The weight under `key`, 0 where there is none."""
     weight = _number(metadata, key, 0.0)
     if not 0 <= weight < math.inf:
-        raise WeightsError(f"{path}: '{key}' is '{metadata[key]}', expected a finite number of 0 or more.")
+        raise UserError(f"{path}: '{key}' is '{metadata[key]}', expected a finite number of 0 or more.")
     return weight
 
 

@@ -6,18 +6,21 @@ from dataclasses import replace
 
 import torch
 
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.distance import grid_statistics
 from Evaluation.features import with_two_patches
 from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
-from models.semantic import ContentEncoder
+from models.semantic import SemanticEncoder
 
 # Side of its patches in pixels: of the pictures that it was trained on.
-CONTENT_PATCH = 224
+SEMANTIC_PATCH = 224
 
 
-def content_features(
-    picture: torch.Tensor, encoder: ContentEncoder, settings: ZeroShot, precision: torch.dtype = torch.float32
+def semantic_features(
+    picture: torch.Tensor,
+    encoder: SemanticEncoder,
+    settings: Settings,
+    precision: torch.dtype = torch.float32,
 ) -> tuple[torch.Tensor, str]:
     """Mean features (304,), float64 on the CPU, of overlapping patches, and a note for the picture's status.
 
@@ -31,10 +34,10 @@ def content_features(
         precision: in which convolutions run.
 
     Raises:
-        ScoreError: the picture is so narrow that it would become too large.
+        UserError: the picture is so narrow that it would become too large.
     """
-    chunk = max(1, settings.chunk * settings.patch_size**2 // CONTENT_PATCH**2)
-    larger = replace(settings, patch_size=CONTENT_PATCH, chunk=chunk)
+    chunk = max(1, settings.chunk * settings.patch_size**2 // SEMANTIC_PATCH**2)
+    larger = replace(settings, patch_size=SEMANTIC_PATCH, chunk=chunk)
     picture, note = with_two_patches(picture, larger)
     features = overlapping_features(picture, encoder, larger, precision)
     return grid_statistics(features, CENTRE_DEVIATION).mean, note

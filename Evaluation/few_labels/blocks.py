@@ -18,17 +18,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from configs import VERSION, ZeroShot
-from Evaluation.extended.semantic_features import CONTENT_PATCH, content_features
+from configs import VERSION, Settings
 from Evaluation.distance import grid_statistics
-from Evaluation.grepq import Encoders, Say, load_encoders
+from Evaluation.extended.semantic_features import SEMANTIC_PATCH, semantic_features
 from Evaluation.features import at_least_smallest, resize, whole_picture_features, with_two_patches
+from Evaluation.grepq import Encoders, Say, load_encoders
 from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
 from models.attention_pool import Positions
-from models.semantic import LAST_FEATURES, ContentEncoder
-from models.weights.semantic import load_content
 from models.high_level import SMALLEST_PICTURE
 from models.low_level import FEATURES, INNER_FEATURES, InnerFeatures
+from models.semantic import LAST_FEATURES, SemanticEncoder
+from models.weights.semantic import load_semantic
+from utils.errors import UserError
 
 # In the order in which they are set end to end; the first two as the authors do.
 BLOCKS = (
@@ -39,10 +40,6 @@ BLOCKS = (
 GROUPS = {"both": ("high", "low"), "all": BLOCKS}
 # What orders pictures best from few labels where CLIP's weights are missing.
 WITHOUT_CLIP = "--features low_patches content --standardise"
-
-
-class BlockError(ValueError):
-    """Features that are not known or not to be had; the message says which are."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def load_blocks(
         positions: positional embedding of CLIP's attention pool; None: the default.
 
     Raises:
-        BlockError: a block is unknown, or belongs to the branch that --branch leaves out.
+        UserError: a block is unknown, or belongs to the branch that --branch leaves out.
         ValueError: device or weights cannot be used; the message says what to do.
     """
     asked = None if args.features is None else _expanded(args.features)
@@ -87,26 +84,26 @@ def load_blocks(
     if asked is not None and branch == "available" and "all" not in args.features:
         sides = {_branch(name) for name in asked}
         branch = "both" if len(sides) == 2 else sides.pop()
-    settings = ZeroShot(positions=positions or ZeroShot.positions)
+    settings = Settings(positions=positions or Settings.positions)
     encoders = load_encoders(argparse.Namespace(**{**vars(args), "branch": branch}), settings, say)
     there = [name for name in BLOCKS if getattr(encoders, _branch(name)) is not None]
     names = [name for name in there if name in (asked or GROUPS["both"])]
     absent = [] if asked is None or "all" in args.features else [n for n in asked if n not in there]
     if absent or not names:
-        raise BlockError(
+        raise UserError(
             f"--features {' '.join(args.features or ())}: {', '.join(absent) or 'these'} cannot be had with "
             f"--branch {args.branch}; there are {', '.join(there)}."
         )
     if asked is None and encoders.high is None:
         say(f"Features: low, as the authors'. Better without CLIP: {WITHOUT_CLIP}.")
     if "content" in names:
-        encoders = replace(encoders, content=load_content(device=encoders.device))
+        encoders = replace(encoders, content=load_semantic(device=encoders.device))
     if not any(name.startswith("low") for name in names):
         encoders = replace(encoders, low=None)  # content goes with it and does not use it
     return encoders, make_blocks(encoders, names, settings)
 
 
-def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) -> list[Block]:
+def make_blocks(encoders: Encoders, names: Sequence[str], settings: Settings) -> list[Block]:
     """The blocks of these names whose encoders are there, in the order of `BLOCKS`."""
     precision, checksums = encoders.precision, encoders.checksums()
     common = {"precision": str(precision).removeprefix("torch."), "version": VERSION}
@@ -122,7 +119,7 @@ def make_blocks(encoders: Encoders, names: Sequence[str], settings: ZeroShot) ->
         elif kind == "content" and encoders.content is not None:
             depends = {
                 "content_sha256": checksums["content_sha256"],
-                "content_patch_size": str(CONTENT_PATCH),
+                "content_patch_size": str(SEMANTIC_PATCH),
                 "centre_deviation": str(CENTRE_DEVIATION),
                 **common,
             }
@@ -175,7 +172,7 @@ def _whole(
 
 
 def _patches(
-    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: ZeroShot
+    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: Settings
 ) -> tuple[torch.Tensor, str]:
     """Mean, then standard deviation, of the F features of patches that overlap by half: (2 F,)."""
     note = ""
@@ -193,10 +190,10 @@ def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
 
 
 def _content(
-    picture: torch.Tensor, encoder: ContentEncoder, precision: torch.dtype, settings: ZeroShot
+    picture: torch.Tensor, encoder: SemanticEncoder, precision: torch.dtype, settings: Settings
 ) -> tuple[torch.Tensor, str]:
     """What the picture shows: the last of the content encoder's features."""
-    features, note = content_features(picture, encoder, settings, precision)
+    features, note = semantic_features(picture, encoder, settings, precision)
     return features[-LAST_FEATURES:].float(), note
 
 
@@ -209,5 +206,5 @@ def _expanded(asked: Sequence[str]) -> list[str]:
     names = [name for word in asked for name in GROUPS.get(word, (word,))]
     for name in names:
         if name not in BLOCKS:
-            raise BlockError(f"--features {name}: there are {', '.join([*GROUPS, *BLOCKS])}.")
+            raise UserError(f"--features {name}: there are {', '.join([*GROUPS, *BLOCKS])}.")
     return names

@@ -17,20 +17,17 @@ import numpy as np
 
 from configs import VERSION
 from datasets.rated.sets import RatedSet, load_rated_set, load_scores_table, shortfall
-from Evaluation.grepq import Say
 from Evaluation.few_labels.protocol.blocks import Block
 from Evaluation.few_labels.protocol.feature_table import Store
 from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures, digests
-from Evaluation.metrics import FEWEST, plcc, srcc
 from Evaluation.few_labels.ridge import fit_ridge
-from Evaluation.reports.tables import FolderError, csv_text, write_text
+from Evaluation.grepq import Say
+from Evaluation.metrics import FEWEST, plcc, srcc
+from Evaluation.reports.tables import csv_text, write_text
+from utils.errors import UserError
 
-FOLDER = Path(__file__).resolve().parent.parent / "Results" / "cross_dataset"
+FOLDER = Path(__file__).resolve().parents[2] / "Results" / "cross_dataset"
 KIND = "cross_dataset"
-
-
-class CrossError(ValueError):
-    """Sets that make no matrix; the message says what is expected."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +50,22 @@ def load_sets(named: Sequence[str], say: Say) -> dict[str, RatedSet]:
     """The sets of NAME=PATH by name: PATH is a CSV of image and mos, or the folder of the rated set NAME.
 
     Raises:
-        CrossError: not of that form, a name twice, or fewer than two.
-        RatedSetError: a set cannot be used.
+        UserError: not of that form, a name twice, or fewer than two.
+        UserError: a set cannot be used.
     """
     sets: dict[str, RatedSet] = {}
     for text in named:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
-            raise CrossError(f"--sets {text}: expected NAME=FOLDER or NAME=FILE.csv.")
+            raise UserError(f"--sets {text}: expected NAME=FOLDER or NAME=FILE.csv.")
         if name in sets:
-            raise CrossError(f"--sets: there is a second {name}; give it another name.")
+            raise UserError(f"--sets: there is a second {name}; give it another name.")
         table = path.lower().endswith(".csv")
         sets[name] = load_scores_table(path) if table else load_rated_set(name, path)
         for sentence in (*sets[name].remarks, *shortfall(sets[name])):
             say(f"{name}: {sentence}")
     if len(sets) < 2:
-        raise CrossError("--sets needs two sets or more: --sets CLIVE=FOLDER mine=FILE.csv.")
+        raise UserError("--sets needs two sets or more: --sets CLIVE=FOLDER mine=FILE.csv.")
     return sets
 
 
@@ -78,11 +75,11 @@ def evaluate(
     """All cells, row by row; penalty, mean and scale of the features are of the training set.
 
     Raises:
-        CrossError: a set has too few pictures.
+        UserError: a set has too few pictures.
     """
     for name, one in data.items():
         if len(one.mos) < FEWEST:
-            raise CrossError(f"{name}: has {len(one.mos)} pictures with features; {FEWEST} are needed.")
+            raise UserError(f"{name}: has {len(one.mos)} pictures with features; {FEWEST} are needed.")
     rows = []
     for train, known in data.items():
         ridge = fit_ridge(known.features, known.mos, alphas, standardise)
@@ -144,7 +141,7 @@ def write_matrix(folder: Path, rows: Sequence[CrossRow], protocol: str, settings
     """Write cross_dataset.json and cross_dataset.csv into `folder`.
 
     Raises:
-        FolderError: the folder cannot be written to.
+        UserError: the folder cannot be written to.
     """
     content = {
         "kind": KIND,
@@ -158,4 +155,4 @@ def write_matrix(folder: Path, rows: Sequence[CrossRow], protocol: str, settings
         write_text(folder / f"{KIND}.csv", csv_text(CrossRow, rows))
         write_text(folder / f"{KIND}.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
     except OSError as error:
-        raise FolderError(f"{folder}: cannot be written to ({error}).") from None
+        raise UserError(f"{folder}: cannot be written to ({error}).") from None

@@ -19,20 +19,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from utils.files import atomic_path
 from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
+from Evaluation.features import as_the_set_resizes
 from Evaluation.few_labels.protocol.blocks import Block
-from Evaluation.features import ScoreError, as_the_set_resizes
 from models.device import out_of_memory
+from utils.errors import UserError
+from utils.files import atomic_path
 
 FORMAT = "grepq features 1"
 # What an interrupted run can lose, in seconds of work.
 SAVE_SECONDS = 60
-
-
-class FeatureTableError(ValueError):
-    """A table of features that cannot be read or written; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def table_of_features(images: Sequence[RatedImage], stores: Sequence[Store]) -> 
         stores: whose blocks are set end to end in their order.
 
     Raises:
-        FeatureTableError: a store cannot be written.
+        UserError: a store cannot be written.
     """
     keys = [file_key(image) for image in images]
     rows = [_known_rows(store) for store in stores]
@@ -107,15 +104,15 @@ def table_of_features(images: Sequence[RatedImage], stores: Sequence[Store]) -> 
 
 
 def check_place(path: Path) -> None:
-    """Raise `FeatureTableError` where features could not be written, before they are computed."""
+    """Raise `UserError` where features could not be written, before they are computed."""
     if path.suffix != ".npy":
-        raise FeatureTableError(f"{path}: features are written as .npy; end the name so.")
+        raise UserError(f"{path}: features are written as .npy; end the name so.")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise FeatureTableError(f"{path}: there is no folder {path.parent} that can be written to.")
+        raise UserError(f"{path}: there is no folder {path.parent} that can be written to.")
 
 
 def check_store(store: Store, images: Sequence[RatedImage]) -> None:
-    """Raise `FeatureTableError` where the store's file holds other weights, other settings or another set."""
+    """Raise `UserError` where the store's file holds other weights, other settings or another set."""
     if store.path is None or not store.path.is_file():
         return
     names: set[str] = set()
@@ -129,7 +126,7 @@ def check_store(store: Store, images: Sequence[RatedImage]) -> None:
     if names and names.isdisjoint(image.name for image in images):
         differing.append("pictures")
     if differing:
-        raise FeatureTableError(
+        raise UserError(
             f"{store.path}: holds features of other {', '.join(differing)}; name another file with --output, "
             "or remove it."
         )
@@ -150,7 +147,7 @@ def _row(image: RatedImage, picture: torch.Tensor | str, blocks: Sequence[Block]
     try:
         picture, resized = as_the_set_resizes(image, picture)
         parts, notes = zip(*(block.compute(picture) for block in blocks), strict=True)
-    except ScoreError as error:
+    except UserError as error:
         return _without_features(image, height, width, str(error), blocks)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
@@ -241,4 +238,4 @@ def _write(path: Path, rows: Sequence[tuple[str, FeatureRow]], provenance: Mappi
             ):
                 file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
     except OSError as error:
-        raise FeatureTableError(f"{path}: cannot be written ({error}).") from None
+        raise UserError(f"{path}: cannot be written ({error}).") from None

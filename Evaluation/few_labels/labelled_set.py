@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from datasets.rated.sets import RatedImage, RatedSet, load_scores_table, shortfall
-from Evaluation.grepq import Say
 from Evaluation.few_labels.protocol.blocks import Block
 from Evaluation.few_labels.protocol.feature_table import FeatureRow, Store, file_key, table_of_features
-from Evaluation.protocol import ProtocolError, load_pictures
+from Evaluation.grepq import Say
+from Evaluation.protocol import load_pictures
+from utils.errors import UserError
 
 # Features that were computed once; a file a set, block and weights.
-CACHE = Path(__file__).resolve().parent.parent / "Results" / "features"
+CACHE = Path(__file__).resolve().parents[2] / "Results" / "features"
 # Pictures without features that are named one by one.
 _MOST_NAMED = 10
 
@@ -42,11 +43,11 @@ def load_rated(dataset: str | None, table: str | None, folder: str | None, say: 
     """The pictures that --dataset, --scores and --img_dir name, with what is to be said of them said.
 
     Raises:
-        ProtocolError: they name no scores.
-        RatedSetError: the set or table cannot be used.
+        UserError: they name no scores.
+        UserError: the set or table cannot be used.
     """
     if dataset is None and table is None:
-        raise ProtocolError("There are no scores: name a set with --dataset or a table with --scores.")
+        raise UserError("There are no scores: name a set with --dataset or a table with --scores.")
     rated = load_scores_table(table, folder) if table and not dataset else load_pictures(
         None, None, dataset, table, folder
     )  # fmt: skip
@@ -68,8 +69,8 @@ def labelled_features(
 
     Raises:
         KeyboardInterrupt: interrupted; what was done is kept, and the message says so.
-        ProtocolError: no picture has features.
-        FeatureTableError: the cache cannot be written.
+        UserError: no picture has features.
+        UserError: the cache cannot be written.
     """
     images = [image for image in rated.images if image.mos is not None]
     if cache is not None:
@@ -86,7 +87,7 @@ def labelled_features(
         say(f"Without features: {len(failed) - _MOST_NAMED} more.")
     kept = tuple(image for image, ok in zip(images, there, strict=True) if ok)
     if not kept:
-        raise ProtocolError(f"{rated.name}: none of its {len(images)} pictures can be read.")
+        raise UserError(f"{rated.name}: none of its {len(images)} pictures can be read.")
     features = np.stack([row.features for row, ok in zip(rows, there, strict=True) if ok])
     return LabelledFeatures(kept, features, np.array([image.mos for image in kept]), tuple(failed))
 

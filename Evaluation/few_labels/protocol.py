@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
-from Evaluation.metrics import plcc, srcc
 from Evaluation.few_labels.ridge import fit_ridge
 from Evaluation.few_labels.splits import Split
+from Evaluation.metrics import plcc, srcc
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def evaluate(
     Nothing of a picture that is tested on reaches the regression: penalty, mean and scale are of the labels.
 
     Raises:
-        SplitError: a split has fewer pictures than are to be labelled, or leaves too few.
+        UserError: a split has fewer pictures than are to be labelled, or leaves too few.
     """
     place = {name: k for k, name in enumerate(data.names)}
     for count in n_labels:  # before the first of many regressions

@@ -16,7 +16,6 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from utils.files import atomic_path
 from configs import VERSION
 from datasets.rated.sets import RatedSet
 from Evaluation.few_labels.protocol.blocks import Block
@@ -24,6 +23,8 @@ from Evaluation.few_labels.protocol.feature_table import FeatureRow, Store
 from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures, digests
 from Evaluation.few_labels.ridge import Ridge, fit_ridge
 from models.weights.files import read_safetensors
+from utils.errors import UserError
+from utils.files import atomic_path
 
 KIND = "grepq regressor 1"
 # Weights by the key of their SHA-256, each with the flag that names them.
@@ -32,10 +33,6 @@ _FILES = {
     "high_level_sha256": ("high-level weights", "--hl_model_weights_path"),
     "clip_sha256": ("CLIP weights", "--clip_weights"),
 }
-
-
-class RegressorError(ValueError):
-    """A regressor that cannot be kept, read, or used with these features; the message names its file."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +84,10 @@ def fit_regressor(
     """Fit on all pictures that have features; also the ridge, whose `left_out` say how good it is.
 
     Raises:
-        RegressorError: fewer than two pictures.
+        UserError: fewer than two pictures.
     """
     if len(data.mos) < 2:
-        raise RegressorError(f"{rated.name}: a regression needs two pictures or more, not {len(data.mos)}.")
+        raise UserError(f"{rated.name}: a regression needs two pictures or more, not {len(data.mos)}.")
     ridge = fit_ridge(data.features, data.mos, alphas, standardise)
     card = {
         "kind": KIND,
@@ -110,13 +107,13 @@ def fit_regressor(
 
 
 def check_place(path: Path) -> None:
-    """Raise `RegressorError` where a regressor could not be written, before features are computed."""
+    """Raise `UserError` where a regressor could not be written, before features are computed."""
     if path.suffix != ".safetensors":
-        raise RegressorError(f"{path}: a regressor is written as .safetensors; end the name so.")
+        raise UserError(f"{path}: a regressor is written as .safetensors; end the name so.")
     if path.exists():
-        raise RegressorError(f"{path}: is there already; remove it or name another file with --output.")
+        raise UserError(f"{path}: is there already; remove it or name another file with --output.")
     if not path.parent.is_dir():
-        raise RegressorError(f"{path}: there is no folder {path.parent}.")
+        raise UserError(f"{path}: there is no folder {path.parent}.")
 
 
 def write_regressor(path: Path, regressor: Regressor) -> None:
@@ -134,8 +131,8 @@ def read_regressor(path: Path) -> Regressor:
     """The regressor that `write_regressor` wrote.
 
     Raises:
-        WeightsError: the file is damaged or missing.
-        RegressorError: it is no regressor of this version.
+        UserError: the file is damaged or missing.
+        UserError: it is no regressor of this version.
     """
     tensors, metadata = read_safetensors(path)
     try:
@@ -146,25 +143,25 @@ def read_regressor(path: Path) -> Regressor:
         length = sum(length for _, length in card["provenance"]["columns"])
         regressor.line()
     except (KeyError, TypeError, ValueError, RuntimeError):
-        raise RegressorError(f"{path}: is no regressor; fit_regressor.py makes one.") from None
+        raise UserError(f"{path}: is no regressor; fit_regressor.py makes one.") from None
     values = np.append(regressor.weights, regressor.intercept)
     if values.shape != (length + 1,) or not np.isfinite(values).all():
-        raise RegressorError(f"{path}: its weights are not {length} finite numbers, as its blocks want.")
+        raise UserError(f"{path}: its weights are not {length} finite numbers, as its blocks want.")
     return regressor
 
 
 def check_features(path: Path, regressor: Regressor, blocks: Sequence[Block]) -> None:
-    """Raise `RegressorError` where `blocks` are not made as those that the regressor was fitted on."""
+    """Raise `UserError` where `blocks` are not made as those that the regressor was fitted on."""
     wanted, found = regressor.card["provenance"], Store(tuple(blocks), None).provenance
     for key, (what, flag) in _FILES.items():
         if wanted.get(key) != found.get(key):
-            raise RegressorError(
+            raise UserError(
                 f"{path}: was fitted on features of {what} {_short(wanted.get(key))}, those in use are "
                 f"{_short(found.get(key))}; name the former with {flag}, or fit again."
             )
     for key in ("content_sha256", "precision", "columns", "positions", "patch_size", "centre_deviation"):
         if wanted.get(key) != found.get(key):
-            raise RegressorError(
+            raise UserError(
                 f"{path}: was fitted on features of {key} {wanted.get(key)}, not {found.get(key)}; fit again "
                 "with fit_regressor.py."
             )

@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from utils.files import atomic_path
 from configs import VERSION, FewLabels
 from datasets.rated.sets import RatedSet
 from Evaluation.few_labels import published
-from Evaluation.grepq import Encoders
+from Evaluation.few_labels.protocol import LabelRow, LabelSummary, Outcome, summarise
 from Evaluation.few_labels.protocol.blocks import Block
 from Evaluation.few_labels.protocol.feature_table import Store
-from Evaluation.few_labels.protocol import LabelRow, LabelSummary, Outcome, summarise
 from Evaluation.few_labels.protocol.labelled_set import digests
 from Evaluation.few_labels.splits import SplitFile, write_splits
-from Evaluation.reports.tables import FolderError, csv_text, write_text
+from Evaluation.grepq import Encoders
+from Evaluation.reports.tables import csv_text, write_text
+from utils.errors import UserError
+from utils.files import atomic_path
 
-FOLDER = Path(__file__).resolve().parent.parent / "Results" / "few_labels"
+FOLDER = Path(__file__).resolve().parents[2] / "Results" / "few_labels"
 KIND = "few_labels"
 
 
@@ -105,7 +106,7 @@ def publish(
     """Print figures and protocol; write few_labels.json, .csv and .png and splits.json into `folder`.
 
     Raises:
-        FolderError: the folder cannot be written to.
+        UserError: the folder cannot be written to.
     """
     rows = [outcome.row for outcome in outcomes]
     lines = [*result_lines(settings["set"], rows), protocol]
@@ -135,7 +136,7 @@ def publish(
         write_text(folder / f"{KIND}.json", json.dumps(content, allow_nan=False) + "\n")
     except OSError as error:
         print(*lines, sep="\n")  # a full disk must not cost the figures
-        raise FolderError(f"{folder}: cannot be written to ({error}).") from None
+        raise UserError(f"{folder}: cannot be written to ({error}).") from None
     print(*lines, sep="\n")
     print(f"{folder}: {KIND}.json, {KIND}.csv, {KIND}.png, splits.json")
 

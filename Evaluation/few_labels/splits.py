@@ -17,18 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from utils.files import atomic_path
 from configs import VERSION, FewLabels
 from datasets.rated.sets import RatedImage
 from Evaluation.metrics import FEWEST
+from utils.errors import UserError
+from utils.files import atomic_path
 
 KIND = "few_labels_splits"
 # Names that are listed one by one in a sentence.
 _MOST_NAMED = 5
-
-
-class SplitError(ValueError):
-    """A split that cannot be drawn or read; the message says what can be done."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,15 @@ class Split:
         """The first `count` of the pool.
 
         Raises:
-            SplitError: there are not so many, or too few are left to test on.
+            UserError: there are not so many, or too few are left to test on.
         """
         if count > len(self.pool):
-            raise SplitError(
+            raise UserError(
                 f"--n_labels {count}: split {self.number} has {len(self.pool)} pictures to label; name fewer."
             )
         if len(self.test or self.pool[count:]) < FEWEST:
             remedy = "take a larger set, or --protocol rest" if self.test else "name fewer labels"
-            raise SplitError(
+            raise UserError(
                 f"--n_labels {count}: split {self.number} leaves fewer than {FEWEST} pictures to test on; "
                 f"{remedy}."
             )
@@ -95,19 +92,19 @@ def asked_for(args: argparse.Namespace) -> tuple[FewLabels, SplitFile | None]:
         args: n_labels, splits, protocol, seed, alpha, standardise, split_file; None takes the default.
 
     Raises:
-        ConfigError: a number is out of its range.
-        SplitError: the split file cannot be used, or is given beside what it decides.
+        UserError: a number is out of its range.
+        UserError: the split file cannot be used, or is given beside what it decides.
     """
     named = {name: getattr(args, name) for name in ("splits", "protocol", "seed")}
     given = None
     if args.split_file is not None:
         for name in ("protocol", "seed"):
             if named[name] is not None:
-                raise SplitError(f"--{name} does not go with --split_file, which decides it.")
+                raise UserError(f"--{name} does not go with --split_file, which decides it.")
         given = read_splits(args.split_file)
         if named["splits"] is not None:
             if not 0 < named["splits"] <= len(given.splits):
-                raise SplitError(f"--splits {named['splits']}: {args.split_file} holds {len(given.splits)}.")
+                raise UserError(f"--splits {named['splits']}: {args.split_file} holds {len(given.splits)}.")
             given = replace(given, splits=given.splits[: named["splits"]])
         named = {"splits": len(given.splits), "protocol": given.protocol, "seed": given.seed}
     named = {name: value for name, value in named.items() if value is not None}
@@ -132,7 +129,7 @@ def draw_splits(set_name: str, pictures: Sequence[RatedImage], settings: FewLabe
     Names are sorted first, so that the order of a score file does not matter.
 
     Raises:
-        SplitError: the pictures are too few, of one content, or have no official parts.
+        UserError: the pictures are too few, of one content, or have no official parts.
     """
     pictures = sorted(pictures, key=lambda picture: picture.name)
     rule = _rule(pictures, settings)
@@ -172,34 +169,34 @@ def read_splits(path: Path) -> SplitFile:
     """The splits that `write_splits` wrote.
 
     Raises:
-        SplitError: the file is missing, not of this kind, or its names are not those of its hashes.
+        UserError: the file is missing, not of this kind, or its names are not those of its hashes.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SplitError(f"{path}: is no readable split file ({error}).") from None
+        raise UserError(f"{path}: is no readable split file ({error}).") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise SplitError(f"{path}: is no split file; test_data_efficient.py writes one as splits.json.")
+        raise UserError(f"{path}: is no split file; test_data_efficient.py writes one as splits.json.")
     try:
         seed = int(content["seed"])
         splits = tuple(_split(path, entry, seed) for entry in content["splits"])
         set_name, protocol, rule = (str(content[key]) for key in ("set", "protocol", "rule"))
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, SplitError):
+        if isinstance(error, UserError):
             raise
-        raise SplitError(f"{path}: is no split file of this version ({error!r}).") from None
+        raise UserError(f"{path}: is no split file of this version ({error!r}).") from None
     if not splits:
-        raise SplitError(f"{path}: holds no split.")
+        raise UserError(f"{path}: holds no split.")
     return SplitFile(set_name, protocol, rule, seed, splits, str(path))
 
 
 def check_names(content: SplitFile, names: Sequence[str], set_name: str) -> None:
-    """Raise `SplitError`, naming them, where pictures of the splits are not among `names`."""
+    """Raise `UserError`, naming them, where pictures of the splits are not among `names`."""
     there = set(names)
     absent = sorted({name for split in content.splits for name in (*split.pool, *split.test)} - there)
     if absent:
         more = ", ..." if len(absent) > _MOST_NAMED else ""
-        raise SplitError(
+        raise UserError(
             f"{content.source}: {len(absent)} of its pictures are not among those of {set_name} with "
             f"features and score: {', '.join(absent[:_MOST_NAMED])}{more}; splits are taken with exactly "
             "their pictures."
@@ -212,9 +209,9 @@ def _split(path: Path, entry: Mapping[str, Any], seed: int) -> Split:
         raise TypeError("a name is not a text")
     split = Split(int(entry["number"]), seed, tuple(pool), tuple(test))
     if split.sha256 != entry["sha256"]:
-        raise SplitError(f"{path}: the names of split {split.number} are not those of its sha256.")
+        raise UserError(f"{path}: the names of split {split.number} are not those of its sha256.")
     if len({*pool, *test}) != len(pool) + len(test):
-        raise SplitError(f"{path}: split {split.number} names a picture twice.")
+        raise UserError(f"{path}: split {split.number} names a picture twice.")
     return split
 
 
@@ -226,7 +223,7 @@ def _rule(pictures: Sequence[RatedImage], settings: FewLabels) -> str:
     if settings.protocol == "official":
         parts = {picture.split for picture in pictures}
         if "test" not in parts or not parts & {"train", "validation"}:
-            raise SplitError(
+            raise UserError(
                 "--protocol official: the set has no official training and test part; take --protocol "
                 "published or rest."
             )
@@ -236,7 +233,7 @@ def _rule(pictures: Sequence[RatedImage], settings: FewLabels) -> str:
         both = ", of whose contents some were" if shared else ""
         return f"labels from all pictures, test on every picture that was not labelled{both}{unused}"
     if len(contents) < 2:
-        raise SplitError("--protocol published: all pictures are of one content; take --protocol rest.")
+        raise UserError("--protocol published: all pictures are of one content; take --protocol rest.")
     share = round(100 * settings.test_share)
     unit = "contents, none on both sides" if shared else "pictures"
     return f"labels from a random {100 - share} % of the {unit}, test on the other {share} %{unused}"

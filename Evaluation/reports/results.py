@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 
 from Evaluation.reports.text import TITLES
+from utils.errors import UserError
 
 # The score of a row is the first of these that the run computed (`ScoreRow.score`).
 SCORES = {"q": "Q", "q_low": "Q_low", "q_high": "Q_high"}
 # No score or opinion is beyond it, and what is drawn does not overflow.
 LARGEST = 1e12
-
-
-class ResultError(ValueError):
-    """A file that is no result of a run; the message is "PATH: reason."."""
 
 
 @dataclass(frozen=True)
@@ -61,34 +58,32 @@ def read_result(path: Path) -> Result:
     """What `test_zeroshot.py` or few-label regression wrote into a .json file.
 
     Raises:
-        ResultError: the file cannot be read, is of another kind, or lacks something.
+        UserError: the file cannot be read, is of another kind, or lacks something.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ResultError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
     except (ValueError, RecursionError):
-        raise ResultError(
-            f"{path}: is not JSON; the result of a run is written by --output x.json."
-        ) from None
+        raise UserError(f"{path}: is not JSON; the result of a run is written by --output x.json.") from None
     few = isinstance(data, dict) and data.get("kind") == "few_labels"
     if not few and not (isinstance(data, dict) and {"images", "metrics", "protocol"} <= data.keys()):
-        raise ResultError(f"{path}: is neither a result of test_zeroshot.py nor one of few-label regression.")
+        raise UserError(f"{path}: is neither a result of test_zeroshot.py nor one of few-label regression.")
     try:
         return (_few_labels if few else _zeroshot)(path.name, data)
-    except ResultError as error:
-        raise ResultError(f"{path}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except KeyError as error:
-        raise ResultError(f"{path}: lacks {error}; was it written by another version?") from None
+        raise UserError(f"{path}: lacks {error}; was it written by another version?") from None
     except (TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise ResultError(f"{path}: is damaged ({error}).") from None
+        raise UserError(f"{path}: is damaged ({error}).") from None
 
 
 def _zeroshot(file: str, data: Mapping[str, Any]) -> Result:
     images = data["images"]
     rated = [row for row in images if row["mos"] is not None]
     if not rated:
-        raise ResultError("holds no human scores, so there is nothing to compare.")
+        raise UserError("holds no human scores, so there is nothing to compare.")
     key = next((key for key in SCORES if any(row[key] is not None for row in rated)), "q")
     rows = [row for row in rated if row[key] is not None]
     remarks = [] if data.get("complete", True) else ["The run was interrupted."]

@@ -10,11 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.errors import UserError
 from utils.files import atomic_path
-
-
-class FolderError(ValueError):
-    """A folder that cannot receive a result; the message says why."""
 
 
 def csv_text(kind: type, rows: Sequence[Any]) -> str:
@@ -34,21 +31,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_folder(folder: Path, kind: str, settings: Mapping[str, Any]) -> None:
-    """Raise `FolderError` where `folder` holds KIND.json of other settings, or cannot be a folder."""
+    """Raise `UserError` where `folder` holds KIND.json of other settings, or cannot be a folder."""
     path = folder / f"{kind}.json"
     if not path.exists():
         if folder.exists() and not folder.is_dir():
-            raise FolderError(f"{folder}: is a file; name a folder with --output.")
+            raise UserError(f"{folder}: is a file; name a folder with --output.")
         return
     try:
         known = json.loads(path.read_text(encoding="utf-8"))["settings"]
         differing = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
     except (OSError, ValueError, TypeError, KeyError):
-        raise FolderError(
-            f"{path}: is no result of this script; name another folder with --output."
-        ) from None
+        raise UserError(f"{path}: is no result of this script; name another folder with --output.") from None
     if differing:
-        raise FolderError(
+        raise UserError(
             f"{folder}: holds the result of other settings ({', '.join(differing)}); name another folder "
             "with --output, or remove it."
         )

@@ -18,6 +18,7 @@ from Evaluation.metrics import Metric
 from Evaluation.protocol import Protocol, agreement_of_rows
 from Evaluation.reports.tables import csv_text, write_text
 from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow, score_images
+from utils.errors import UserError
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
 TITLES = {
@@ -36,20 +37,16 @@ MOST_NAMED = 10
 MOST_RANKED = 20
 
 
-class ReportError(ValueError):
-    """A place where no table of scores can be written."""
-
-
 def check_output(path: Path | None) -> None:
-    """Raise `ReportError` where a table could not be written, before the scores are computed."""
+    """Raise `UserError` where a table could not be written, before the scores are computed."""
     if path is None:
         return
     if path.suffix.lower() not in (".csv", ".json"):
-        raise ReportError(f"{path}: the table of scores is written as .csv or .json; end the name so.")
+        raise UserError(f"{path}: the table of scores is written as .csv or .json; end the name so.")
     if not path.parent.is_dir():
-        raise ReportError(f"{path}: there is no folder {path.parent}.")
+        raise UserError(f"{path}: there is no folder {path.parent}.")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ReportError(f"{path}: cannot be written.")
+        raise UserError(f"{path}: cannot be written.")
 
 
 def collect(

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.decoder import ImageReadError, decode_pixels
+from datasets.decoder import decode_pixels
 from datasets.rated.file_lookup import FileLookup
+from utils.errors import UserError
 
 # Longer side; twice the width at which a page shows them, for fine screens and print.
 SIDE = 320
@@ -30,13 +31,13 @@ def thumbnails(names: Iterable[str], folder: Path | None) -> dict[str, bytes | s
         path = next((path for path in paths if _is_file(path)), None)
         try:
             found[name] = "not found" if path is None else thumbnail(path)
-        except ImageReadError as error:
+        except UserError as error:
             found[name] = str(error).removeprefix(f"{path}: ").rstrip(".")
     return found
 
 
 def thumbnail(path: Path) -> bytes:
-    """The picture as JPEG, no side longer than `SIDE`; `ImageReadError` where it cannot be read."""
+    """The picture as JPEG, no side longer than `SIDE`; `UserError` where it cannot be read."""
     pixels = decode_pixels(path)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)

@@ -42,7 +42,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage, signal
 
-from configs import ConfigError, Synthesis
+from configs import Synthesis
+from utils.errors import UserError
 
 Distortion = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
@@ -73,7 +74,7 @@ def apply(kind: str, picture: np.ndarray, level: float, rng: np.random.Generator
     """`picture` (H, W, 3) distorted by `kind`, a name of `DISTORTIONS` or a chain "a+b" (a first).
 
     In a chain each part's level is `level` times its own share, as `part_levels` says.
-    Raises `ConfigError` on an unknown kind and a level outside [0, 1].
+    Raises `UserError` on an unknown kind and a level outside [0, 1].
     """
     for part, own in part_levels(kind, level, rng):
         picture = DISTORTIONS[part](picture, own, rng)
@@ -86,11 +87,11 @@ def part_levels(
     """The (name, level) of each part of a kind at `level`, in order.
 
     In a chain each part's level is `level` times its own share, uniform between the two of `share`.
-    Raises `ConfigError` on an unknown kind and a level outside [0, 1].
+    Raises `UserError` on an unknown kind and a level outside [0, 1].
     """
     parts = split_kind(kind)
     if not 0 <= level <= 1:
-        raise ConfigError(f"A level lies between 0 and 1, not at {level:g}.")
+        raise UserError(f"A level lies between 0 and 1, not at {level:g}.")
     if len(parts) == 1:
         return [(kind, level)]
     shares = rng.uniform(*share, size=len(parts)).tolist()
@@ -112,13 +113,13 @@ def level_before_shrinking(kind: str, level: float, factor: float) -> float:
 
 
 def split_kind(kind: str) -> list[str]:
-    """The names that "a+b" chains, in order; raises `ConfigError` on an unknown one, naming the nearest."""
+    """The names that "a+b" chains, in order; raises `UserError` on an unknown one, naming the nearest."""
     parts = kind.split("+")
     for part in parts:
         if part not in DISTORTIONS:
             near = difflib.get_close_matches(part, DISTORTIONS, n=1, cutoff=0.4)
             hint = f"did you mean '{near[0]}'?" if near else f"kinds: {', '.join(DISTORTIONS)}."
-            raise ConfigError(f"There is no distortion '{part}': {hint}")
+            raise UserError(f"There is no distortion '{part}': {hint}")
     return parts
 
 

@@ -31,9 +31,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from utils.files import atomic_path
-from configs import ConfigError, Synthesis
-from datasets.decoder import ImageReadError, decode_pixels, list_images, read_size
+from configs import Synthesis
+from datasets.decoder import decode_pixels, list_images, read_size
 from datasets.distorted.distortions import (
     DISTORTIONS,
     FILE_KINDS,
@@ -43,6 +42,8 @@ from datasets.distorted.distortions import (
     quantised,
     split_kind,
 )
+from utils.errors import UserError
+from utils.files import atomic_path
 from utils.processes import in_processes, stop_if_interrupted
 
 RECORD = "synthesis.json"
@@ -76,14 +77,14 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
     """Makes the folders of every photograph directly in the folders `photos` under `output`.
 
     Finished folders are left as they are; photographs that cannot be read are reported in the summary.
-    Raises `ConfigError` on an unknown kind or an `output` made with another one, `ImageReadError` on
+    Raises `UserError` on an unknown kind or an `output` made with another one, `UserError` on
     a folder in `photos` without pictures, and `OSError` where `output` cannot be written.
     """
     for kind in config.kinds:
         for alternative in kind.split("|"):
             split_kind(alternative)
     if workers < 1:
-        raise ConfigError(f"The number of workers is 1 or more, not {workers}.")
+        raise UserError(f"The number of workers is 1 or more, not {workers}.")
     paths = sorted({path.resolve(): path for folder in photos for path in list_images(folder)}.values())
     _settle(output, config)
     jobs = [(path, output / label, config) for path, label in names_of(paths).items()]
@@ -174,7 +175,7 @@ def levels_of(stem: str) -> dict[str, float]:
 def _settle(output: Path, config: Synthesis) -> None:
     """Makes `output` ready: no leftovers of an interrupted run, and a record equal to `config`."""
     if output.exists() and not output.is_dir():
-        raise ConfigError(f"{output}: is a file where the folder for the set is expected.")
+        raise UserError(f"{output}: is a file where the folder for the set is expected.")
     output.mkdir(parents=True, exist_ok=True)
     for leftover in output.glob(".*.part"):
         shutil.rmtree(leftover)
@@ -186,10 +187,10 @@ def _settle(output: Path, config: Synthesis) -> None:
             found = defaults | json.loads(record.read_text(encoding="utf-8"))
             differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
         except (ValueError, TypeError):
-            raise ConfigError(f"{record}: is damaged; delete it, or choose another --output.") from None
+            raise UserError(f"{record}: is damaged; delete it, or choose another --output.") from None
         if differing:
             name = differing[0]
-            raise ConfigError(
+            raise UserError(
                 f"{output} was made with {name}={found.get(name)}, not {wanted.get(name)}: "
                 "choose another --output or the same settings."
             )
@@ -225,7 +226,7 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
     try:
         size = read_size(path)
         if min(size) < config.smallest_side:
-            raise ImageReadError(
+            raise UserError(
                 f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {config.smallest_side} on both "
                 "sides (64, or more where 'shrink' is below 1)."
             )
@@ -236,7 +237,7 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
             photograph = to_bytes(decode_pixels(path))
             for folder in missing:
                 _write(folder, path.name, photograph, config, summary)
-    except ImageReadError as error:
+    except UserError as error:
         summary.failures.append(str(error))
     return summary
 

@@ -20,14 +20,15 @@ import torch
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
-from utils.files import atomic_path
-from configs import SMALLEST_SIDE, ConfigError
-from datasets.decoder import ImageReadError, decode_pixels, list_images
+from configs import SMALLEST_SIDE
+from datasets.decoder import decode_pixels, list_images
 from datasets.distorted.distortions import apply
-from datasets.fsim import FsimDescription, compare, describe
-from datasets.rated.sets import RatedImage, RatedSet, load_scores_table
-from datasets.rated.score_files import RatedSetError, read_table
 from datasets.distorted.synthesis import names_of, to_bytes
+from datasets.fsim import FsimDescription, compare, describe
+from datasets.rated.score_files import read_table
+from datasets.rated.sets import RatedImage, RatedSet, load_scores_table
+from utils.errors import UserError
+from utils.files import atomic_path
 
 # The kinds that LIVE, CSIQ, TID2013 and KADID-10k have in common, at levels from slight to very strong.
 KINDS = ("jpeg", "jpeg2000", "gaussian_blur", "white_noise")
@@ -70,12 +71,12 @@ def make_synthetic_set(photos: Path, output: Path, limit: int | None = None) -> 
         limit: photographs to take, the first by name; None takes all.
 
     Raises:
-        ConfigError: `limit` is under 1.
-        ImageReadError: `photos` is missing or holds no picture.
+        UserError: `limit` is under 1.
+        UserError: `photos` is missing or holds no picture.
         OSError: `output` cannot be written.
     """
     if limit is not None and limit < 1:
-        raise ConfigError(f"--limit takes 1 or more photographs, not {limit}.")
+        raise UserError(f"--limit takes 1 or more photographs, not {limit}.")
     # Named before the limit cuts them, so that a larger limit goes on with the same names.
     named = list(names_of(list_images(photos)).items())[:limit]
     images = output / IMAGES
@@ -86,7 +87,7 @@ def make_synthetic_set(photos: Path, output: Path, limit: int | None = None) -> 
         for path, name in named:
             try:
                 photograph = _photograph(path)
-            except ImageReadError as error:
+            except UserError as error:
                 failures.append(str(error))
                 progress.update(len(KINDS) * len(LEVELS))
                 continue
@@ -110,11 +111,11 @@ def load_synthetic_set(folder: str | Path) -> tuple[RatedSet, tuple[str, ...]]:
     """The set that `make_synthetic_set` wrote into `folder`, and the kind of each of its pictures.
 
     Raises:
-        RatedSetError: the table is missing or damaged, or lacks a column or a cell of one.
+        UserError: the table is missing or damaged, or lacks a column or a cell of one.
     """
     table = Path(folder) / SCORES
     if not table.is_file():
-        raise RatedSetError(f"{table}: there is no such file; make_synthetic_set.py makes it.")
+        raise UserError(f"{table}: there is no such file; make_synthetic_set.py makes it.")
     rows = read_table(table, COLUMNS)
     for row in rows:
         row.text("reference")  # raises where it is empty
@@ -133,7 +134,7 @@ def _photograph(path: Path) -> np.ndarray:
     pixels = to_bytes(decode_pixels(path))
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
-        raise ImageReadError(
+        raise UserError(
             f"{path}: is {width} x {height} pixels; a photograph needs {SMALLEST_SIDE} on both sides."
         )
     return pixels
@@ -163,7 +164,7 @@ def _kept(file: Path, source: str) -> np.ndarray | None:
     """The picture in `file`; None where there is none, it is damaged, or was made of another photograph."""
     try:
         pixels = decode_pixels(file)
-    except ImageReadError:
+    except UserError:
         return None
     with Image.open(file) as image:
         return pixels if image.info.get(_SOURCE) == source else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets.rated.file_lookup import FileLookup, is_there
 from datasets.rated.layouts import Layout
-from datasets.rated.score_files import RatedSetError
+from utils.errors import UserError
 
 # Names that are listed one by one in a sentence.
 MOST_NAMED = 10
@@ -17,27 +17,25 @@ def find_scores(folder: Path, layout: Layout, lookup: FileLookup) -> tuple[Path,
     """The set's root and its score file: at `folder`, above or below it, the nearest.
 
     Raises:
-        RatedSetError: there is none, or it cannot be said which of several.
+        UserError: there is none, or it cannot be said which of several.
     """
     if not folder.is_dir():
-        raise RatedSetError(
-            f"{folder}: there is no such folder; name the one of {layout.name} with --img_dir."
-        )
+        raise UserError(f"{folder}: there is no such folder; name the one of {layout.name} with --img_dir.")
     for level in _around(folder, lookup):
         roots = [(root, found) for root in level if (found := _score_files(root, layout, lookup))]
         if len(roots) > 1:
             places = listed([str(root) for root, _ in roots])
-            raise RatedSetError(f"{folder}: holds {layout.name} several times; name one of them: {places}.")
+            raise UserError(f"{folder}: holds {layout.name} several times; name one of them: {places}.")
         for root, found in roots:
             if len(found) > 1:
                 names = listed([file.name for file in found])
-                raise RatedSetError(
+                raise UserError(
                     f"{root}: any of these could be the scores of {layout.name}: {names}; keep one of them "
                     "there, or name a table of image and mos with --scores."
                 )
             return root, found[0]
     wanted = " or ".join(layout.scores)
-    raise RatedSetError(
+    raise UserError(
         f"{folder}: no {wanted} of {layout.name} in it, one or two levels below, or above; it holds "
         f"{contents(folder, lookup)}."
     )

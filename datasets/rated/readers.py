@@ -13,7 +13,6 @@ from typing import Literal
 
 from datasets.rated.file_lookup import FileLookup
 from datasets.rated.score_files import (
-    RatedSetError,
     Row,
     matlab_numbers,
     matlab_texts,
@@ -21,6 +20,7 @@ from datasets.rated.score_files import (
     read_lines,
     read_table,
 )
+from utils.errors import UserError
 
 Part = Literal["train", "validation", "test"]
 
@@ -80,7 +80,7 @@ def read_clive(path: Path) -> list[Rating]:
     names = matlab_texts(names_file, "AllImages_release")
     scores = matlab_numbers(path, "AllMOS_release")
     if len(names) != len(scores):
-        raise RatedSetError(
+        raise UserError(
             f"{path.parent}: {len(names)} names in {names_file.name} but {len(scores)} scores in {path.name}."
         )
     entries = zip(names, scores, strict=True)
@@ -97,7 +97,7 @@ def read_koniq(path: Path) -> list[Rating]:
     columns = set(rows[0].cells) if rows else {"mos_zscore"}
     column = "mos_zscore" if "mos_zscore" in columns else "mos"
     if column == "mos" and not {"mos", "set"} <= columns:
-        raise RatedSetError(f"{path} line 1: expected a column 'MOS_zscore', or the columns 'MOS' and 'set'.")
+        raise UserError(f"{path} line 1: expected a column 'MOS_zscore', or the columns 'MOS' and 'set'.")
     return [rating(row, row.text("image_name"), column, split=_part(row, "set")) for row in rows]
 
 
@@ -141,7 +141,7 @@ def read_live(path: Path) -> list[Rating]:
         (path, variable, scores), (orgs_file, "orgs", orgs), (names_file, "refnames_all", references),
     ):  # fmt: skip
         if len(found) != len(images):
-            raise RatedSetError(f"{file}: '{name}' has {len(found)} entries, expected {len(images)}.")
+            raise UserError(f"{file}: '{name}' has {len(found)} entries, expected {len(images)}.")
     entries = zip(images, scores, orgs, references, strict=True)
     return [
         Rating(image, score, path, f"entry {place}", reference.lower())
@@ -157,7 +157,7 @@ def read_csiq(path: Path) -> list[Rating]:
     for row in read_table(path, columns, sheet="all_by_image"):
         reference, kind = row.text("image"), row.text("dst_type").lower()
         if kind not in CSIQ_DISTORTIONS:
-            raise RatedSetError(
+            raise UserError(
                 f"{path} {row.where}: dst_type '{kind}' is none of {', '.join(CSIQ_DISTORTIONS)}."
             )
         folder, token = CSIQ_DISTORTIONS[kind]
@@ -182,7 +182,7 @@ def read_pipal(path: Path) -> list[Rating]:
     """A folder with a text file for each reference, or one text file of all: name, Elo."""
     files = FileLookup().match(path, "*.txt") if path.is_dir() else [path]
     if not files:
-        raise RatedSetError(f"{path}: holds no .txt file of scores.")
+        raise UserError(f"{path}: holds no .txt file of scores.")
     rows = [row for file in files for row in read_lines(file, ("image", "elo"), ",")]
     return [rating(row, row.text("image"), "elo", row.text("image").partition("_")[0]) for row in rows]
 
@@ -194,7 +194,7 @@ def read_cid2013(path: Path) -> list[Rating]:
         name = row.text("source_id").removesuffix(".jpg")
         match = _CID2013_NAME.fullmatch(name)
         if match is None:
-            raise RatedSetError(f"{path} {row.where}: Source_ID '{name}' is not like IS_I_C01_D01.")
+            raise UserError(f"{path} {row.where}: Source_ID '{name}' is not like IS_I_C01_D01.")
         number, scene = _CID2013_SETS.index(match[1].upper()) + 1, int(match[2])
         # A scene recurs across devices and sets, so it is one content.
         ratings.append(rating(row, f"IS{number}/co{scene}/{name}.jpg", "realigned mos", f"scene {scene}"))
@@ -228,7 +228,7 @@ def read_uhd_iqa(path: Path) -> list[Rating]:
 def _part(row: Row, column: str) -> Part | None:
     word = row.cells.get(column, "").lower()
     if word and word not in _PARTS:
-        raise RatedSetError(f"{row.file} {row.where}: {column} '{word}' is none of {', '.join(_PARTS)}.")
+        raise UserError(f"{row.file} {row.where}: {column} '{word}' is none of {', '.join(_PARTS)}.")
     return _PARTS.get(word)
 
 

@@ -17,15 +17,13 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from utils.errors import UserError
+
 # What scipy raises on damaged MATLAB files.
 _MATLAB_ERRORS = (
     OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, MemoryError, zlib.error,
     scipy.io.matlab.MatReadError,
 )  # fmt: skip
-
-
-class RatedSetError(ValueError):
-    """A rated set or table of scores that cannot be used; the message names file, line or field."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Row:
     def text(self, column: str) -> str:
         """The cell, which must not be empty."""
         if not self.cells[column]:
-            raise RatedSetError(f"{self.file} {self.where}: the column '{column}' is empty.")
+            raise UserError(f"{self.file} {self.where}: the column '{column}' is empty.")
         return self.cells[column]
 
     def number(self, column: str) -> float:
@@ -49,7 +47,7 @@ class Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise RatedSetError(
+            raise UserError(
                 f"{self.file} {self.where}: {column} '{self.cells[column]}' is not a finite number."
             )
         return value
@@ -68,12 +66,12 @@ def read_table(
         sheet: of the workbook; where it has no such sheet, all are looked through.
 
     Raises:
-        RatedSetError: the file cannot be read, or a column is missing.
+        UserError: the file cannot be read, or a column is missing.
     """
     if path.suffix.lower() == ".xlsx":
         return _read_workbook(path, columns, sheet)
     if path.suffix.lower() == ".xls":
-        raise RatedSetError(f"{path}: is in the old Excel format; save it beside itself as .xlsx or .csv.")
+        raise UserError(f"{path}: is in the old Excel format; save it beside itself as .xlsx or .csv.")
     return _read_csv(path, columns, optional)
 
 
@@ -81,19 +79,19 @@ def read_lines(path: Path, columns: Sequence[str], separator: str | None = None)
     """The lines of a text file without a header; `separator` None is any white space.
 
     Raises:
-        RatedSetError: the file cannot be read, or a line has not as many cells as there are columns.
+        UserError: the file cannot be read, or a line has not as many cells as there are columns.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
-        raise RatedSetError(f"{path}: is not a readable text file in UTF-8 ({_reason(error)}).") from None
+        raise UserError(f"{path}: is not a readable text file in UTF-8 ({_reason(error)}).") from None
     rows = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in line.split(separator)]
         if len(cells) != len(columns):
-            raise RatedSetError(
+            raise UserError(
                 f"{path} line {number}: has {len(cells)} cells, expected these: {', '.join(columns)}."
             )
         rows.append(Row(path, f"line {number}", dict(zip(columns, cells, strict=True))))
@@ -116,10 +114,10 @@ def matlab_numbers(path: Path, variable: str) -> list[float]:
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
-        raise RatedSetError(f"{path}: '{variable}' does not hold numbers.") from None
+        raise UserError(f"{path}: '{variable}' does not hold numbers.") from None
     for place, number in enumerate(numbers, 1):
         if not math.isfinite(number):
-            raise RatedSetError(f"{path}: entry {place} of '{variable}' is {number}, not a finite number.")
+            raise UserError(f"{path}: entry {place} of '{variable}' is {number}, not a finite number.")
     return numbers
 
 
@@ -131,7 +129,7 @@ def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str]) -> li
             header = _column_names(next(reader, []))
             for column in (*columns, *optional):
                 if header.count(column) > 1 or (column in columns and column not in header):
-                    raise RatedSetError(
+                    raise UserError(
                         f"{path} line 1: expected one column '{column}', found {', '.join(header)}."
                     )
             for cells in reader:
@@ -139,12 +137,10 @@ def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str]) -> li
                 if not any(cell.strip() for cell in cells):
                     continue
                 if len(cells) != len(header):
-                    raise RatedSetError(
-                        f"{path} {where}: has {len(cells)} cells, the header has {len(header)}."
-                    )
+                    raise UserError(f"{path} {where}: has {len(cells)} cells, the header has {len(header)}.")
                 rows.append(Row(path, where, dict(zip(header, map(str.strip, cells), strict=True))))
     except (OSError, UnicodeError, csv.Error) as error:
-        raise RatedSetError(f"{path}: is not a readable CSV file in UTF-8 ({_reason(error)}).") from None
+        raise UserError(f"{path}: is not a readable CSV file in UTF-8 ({_reason(error)}).") from None
     return rows
 
 
@@ -152,9 +148,7 @@ def _read_workbook(path: Path, columns: Sequence[str], sheet: str) -> list[Row]:
     try:
         import openpyxl
     except ImportError:
-        raise RatedSetError(
-            f"{path}: reading .xlsx files needs one more package: pip install openpyxl"
-        ) from None
+        raise UserError(f"{path}: reading .xlsx files needs one more package: pip install openpyxl") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and filters that no score depends on
@@ -170,9 +164,9 @@ def _read_workbook(path: Path, columns: Sequence[str], sheet: str) -> list[Row]:
             book.close()
     # openpyxl raises nearly everything on a broken file (BadZipFile, KeyError, ParseError, TypeError ...).
     except Exception as error:
-        raise RatedSetError(f"{path}: is not a readable .xlsx file ({_reason(error)}).") from None
+        raise UserError(f"{path}: is not a readable .xlsx file ({_reason(error)}).") from None
     wanted = ", ".join(f"'{column}'" for column in columns)
-    raise RatedSetError(f"{path}: no row has the columns {wanted}; looked in its sheets {found}.")
+    raise UserError(f"{path}: no row has the columns {wanted}; looked in its sheets {found}.")
 
 
 def _rows_under_header(
@@ -202,7 +196,7 @@ def _column_names(cells: Iterable[str]) -> list[str]:
 def _matlab_variable(path: Path, variable: str) -> np.ndarray:
     content = _matlab(path)
     if variable not in content:
-        raise RatedSetError(f"{path}: holds no variable '{variable}'.")
+        raise UserError(f"{path}: holds no variable '{variable}'.")
     return np.asarray(content[variable]).ravel()
 
 
@@ -210,7 +204,7 @@ def _matlab(path: Path) -> dict[str, Any]:
     try:
         return scipy.io.loadmat(path)
     except _MATLAB_ERRORS as error:
-        raise RatedSetError(f"{path}: is not a readable MATLAB file ({_reason(error)}).") from None
+        raise UserError(f"{path}: is not a readable MATLAB file ({_reason(error)}).") from None
 
 
 def _reason(error: Exception) -> str:

@@ -23,7 +23,7 @@ from datasets.rated.folders import (
 )
 from datasets.rated.layouts import RATED_SETS, Kind, Layout, SplitRule
 from datasets.rated.readers import Rating, read_csv_scores
-from datasets.rated.score_files import RatedSetError
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def load_rated_set(name: str, folder: str | Path) -> RatedSet:
             to two levels above it.
 
     Raises:
-        RatedSetError: the name is unknown, there is no such set, or its score file is not as it should be.
+        UserError: the name is unknown, there is no such set, or its score file is not as it should be.
     """
     layout, folder, lookup = find_layout(name), Path(folder), FileLookup()
     root, scores = find_scores(folder, layout, lookup)
@@ -113,7 +113,7 @@ def load_scores_table(table: str | Path, folder: str | Path | None = None) -> Ra
         folder: to which relative paths refer; None is the folder of the file.
 
     Raises:
-        RatedSetError: a column is missing, or a line is not right; the message has its number.
+        UserError: a column is missing, or a line is not right; the message has its number.
     """
     table = Path(table)
     folder = table.parent if folder is None else Path(folder)
@@ -121,11 +121,11 @@ def load_scores_table(table: str | Path, folder: str | Path | None = None) -> Ra
 
 
 def find_layout(name: str) -> Layout:
-    """The row of `RATED_SETS` that goes by `name`; `RatedSetError` where there is none."""
+    """The row of `RATED_SETS` that goes by `name`; `UserError` where there is none."""
     for layout in RATED_SETS.values():
         if _plain(name) in (_plain(known) for known in (layout.name, *layout.aliases)):
             return layout
-    raise RatedSetError(f"There is no data set '{name}'; known: {', '.join(RATED_SETS)}.")
+    raise UserError(f"There is no data set '{name}'; known: {', '.join(RATED_SETS)}.")
 
 
 def shortfall(rated: RatedSet) -> list[str]:
@@ -147,7 +147,7 @@ def unrated_folder(folder: str | Path) -> RatedSet:
     """The pictures of a folder, sorted by name, without scores.
 
     Raises:
-        ImageReadError: the folder is missing or holds no picture.
+        UserError: the folder is missing or holds no picture.
     """
     return RatedSet(str(folder), tuple(RatedImage(path.name, path) for path in list_images(folder)))
 
@@ -157,7 +157,7 @@ def _assemble(
 ) -> RatedSet:
     """The set, its pictures looked for in the first of `places` that has any of them."""
     if not ratings:
-        raise RatedSetError(f"{scores}: has no line with a score.")
+        raise UserError(f"{scores}: has no line with a score.")
     name = layout.name if layout.expected else scores.name
     for folders in places:
         paths = [locate(row.image, folders, lookup) for row in ratings]
@@ -167,7 +167,7 @@ def _assemble(
     _refuse_twins(ratings, paths)
     if not any(there):
         looked = ", ".join(dict.fromkeys(str(folder) for folders in places for folder in folders))
-        raise RatedSetError(
+        raise UserError(
             f"{places[0][0]}: none of the {len(ratings)} pictures of {name} is there, neither "
             f"'{ratings[0].image}' nor another; looked in {looked}; it holds "
             f"{contents(places[0][0], lookup)}."
@@ -192,9 +192,7 @@ def _refuse_twins(ratings: Sequence[Rating], paths: Sequence[Path]) -> None:
     for row, path in zip(ratings, paths, strict=True):
         first = seen.setdefault(path, row)
         if first is not row:
-            raise RatedSetError(
-                f"{row.file} {row.where}: '{row.image}' is there twice, first in {first.where}."
-            )
+            raise UserError(f"{row.file} {row.where}: '{row.image}' is there twice, first in {first.where}.")
 
 
 def _remarks(

@@ -12,20 +12,19 @@ from pathlib import Path
 
 import h5py
 
-from utils.files import atomic_path
-from configs import ZeroShot
-from Evaluation.pristine_files import patches_file_name
-from models.weights.download import DownloadError
+from configs import Settings
+from models.weights.files import file_sha256
 from models.weights.high_level import AUTHORS_HIGH_LEVEL
 from models.weights.low_level import AUTHORS_LOW_LEVEL
-from models.weights.files import file_sha256
+from utils.errors import UserError
+from utils.files import atomic_path
 
 AUTHORS_FOLDER = "https://drive.google.com/drive/folders/1wLpdN6TNezur_0_NF7XgmBMyWcSxH5eX"
 
 
 def authors_places() -> tuple[Path, ...]:
     """Where the authors' three files belong, under the names that they have in the authors' folder."""
-    return AUTHORS_LOW_LEVEL, AUTHORS_HIGH_LEVEL, Path.cwd() / patches_file_name(ZeroShot())
+    return AUTHORS_LOW_LEVEL, AUTHORS_HIGH_LEVEL, Path.cwd() / Settings().patches_file
 
 
 def fetch_authors_files(places: Sequence[Path], say: Callable[[str], object]) -> None:
@@ -34,7 +33,7 @@ def fetch_authors_files(places: Sequence[Path], say: Callable[[str], object]) ->
     The authors publish no checksums: that a file is whole is all that is checked here.
 
     Raises:
-        DownloadError: gdown is missing or failed, or a file did not come whole; the message says how
+        UserError: gdown is missing or failed, or a file did not come whole; the message says how
             the missing ones are fetched by hand. The others are in place.
         OSError: a place cannot be written.
     """
@@ -58,7 +57,7 @@ def fetch_authors_files(places: Sequence[Path], say: Callable[[str], object]) ->
     if missing:
         lines = [f"  {place.name} -> {place}" for place in missing]
         reason = reason or "a file is not in the folder or did not come whole"
-        raise DownloadError(
+        raise UserError(
             "\n".join([f"{reason}; run it again or fetch by hand from {AUTHORS_FOLDER} and copy", *lines])
         )
 

@@ -7,16 +7,14 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
-
-class ClipPackageError(ValueError):
-    """The `clip` package is not there or does not know what was asked of it; the message says what to do."""
+from utils.errors import UserError
 
 
 def import_clip() -> ModuleType:
     """The `clip` package.
 
     Raises:
-        ClipPackageError: it is not installed, cannot be imported, or is another package of that name.
+        UserError: it is not installed, cannot be imported, or is another package of that name.
     """
     with warnings.catch_warnings():
         # It imports pkg_resources, which says on every import that it is deprecated.
@@ -24,11 +22,11 @@ def import_clip() -> ModuleType:
         try:
             package = importlib.import_module("clip")
         except ImportError as error:
-            raise ClipPackageError(
+            raise UserError(
                 f"CLIP's package cannot be imported ({error}): pip install -r requirements.txt"
             ) from None
     if not (hasattr(package, "load") and hasattr(package, "clip")):
-        raise ClipPackageError(
+        raise UserError(
             f"{package.__file__}: another package is named clip: pip uninstall clip, "
             "then pip install -r requirements.txt"
         )
@@ -39,12 +37,12 @@ def clip_source(architecture: str) -> tuple[str, str]:
     """URL and SHA-256 of an architecture's weights, from the package's own table.
 
     Raises:
-        ClipPackageError: the name is not one of CLIP's ResNets, or the package cannot be used.
+        UserError: the name is not one of CLIP's ResNets, or the package cannot be used.
     """
     table: dict[str, str] = import_clip().clip._MODELS
     resnets = [name for name in table if name.startswith("RN")]
     if architecture not in resnets:
-        raise ClipPackageError(f"{architecture}: not one of CLIP's ResNets, which are {', '.join(resnets)}.")
+        raise UserError(f"{architecture}: not one of CLIP's ResNets, which are {', '.join(resnets)}.")
     url = table[architecture]
     return url, url.split("/")[-2]
 

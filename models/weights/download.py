@@ -15,31 +15,24 @@ from tqdm import tqdm
 
 from models.weights.clip import clip_cache_path, clip_source
 from models.weights.files import file_sha256
+from utils.errors import UserError
 
 _BLOCK = 1 << 16  # bytes; small enough for the bar to move on a slow line
 _SILENCE = 60  # seconds without a byte after which a connection counts as cut
-
-
-class DownloadError(ValueError):
-    """A file that did not come or came wrong; the message says which, why and what to do."""
-
-
-class UnreachableError(DownloadError):
-    """The server does not give the file; a way by hand is all that helps."""
 
 
 def fetch_clip(architecture: str, say: Callable[[str], object]) -> Path:
     """Put the weights of one of CLIP's ResNets where `clip.load` looks for them; say what was done.
 
     Raises:
-        ClipPackageError: the package is missing or has no such ResNet.
-        DownloadError, OSError: as `download`, with the way by hand.
+        UserError: the package is missing or has no such ResNet.
+        UserError, OSError: as `download`, with the way by hand.
     """
     (url, sha256), path = clip_source(architecture), clip_cache_path(architecture)
     try:
         download(url, path, sha256, say)
-    except UnreachableError as error:
-        raise UnreachableError(
+    except UserError as error:
+        raise UserError(
             f"{error}; fetch it by hand to {path}, or give the scripts that score its "
             "place with --clip_weights PATH or the environment variable GREPQ_CLIP_WEIGHTS."
         ) from None
@@ -52,13 +45,13 @@ def download(url: str, path: Path, sha256: str, say: Callable[[str], object]) ->
     What has come is in a `.part` file beside `path`, which it replaces only when its bytes are right.
 
     Raises:
-        UnreachableError: no connection, or the server does not give the file.
-        DownloadError: the connection was cut (the part is kept), what came is wrong (it is deleted),
+        UserError: no connection, or the server does not give the file.
+        UserError: the connection was cut (the part is kept), what came is wrong (it is deleted),
             or `path` is a folder.
         KeyboardInterrupt: the part is kept, which is said.
     """
     if path.is_dir():
-        raise DownloadError(f"{path}: is a folder, where the file of {url} should be.")
+        raise UserError(f"{path}: is a folder, where the file of {url} should be.")
     if path.is_file():
         if file_sha256(path) == sha256:
             say(f"{path}: is there and right, sha256 {sha256}; nothing was fetched.")
@@ -72,7 +65,7 @@ def download(url: str, path: Path, sha256: str, say: Callable[[str], object]) ->
     found = file_sha256(part)
     if found != sha256:
         part.unlink()
-        raise DownloadError(
+        raise UserError(
             f"{url}: what came has SHA-256 {found[:12]}..., expected {sha256[:12]}...; it was deleted, "
             "run it again to fetch it anew."
         )
@@ -90,20 +83,20 @@ def _fetch_rest(url: str, part: Path, say: Callable[[str], object]) -> None:
         error.close()
         if error.code == 416 and have:
             return  # the part is as long as the file or longer: its SHA-256 tells which
-        raise UnreachableError(f"{url}: the server answered {error.code} {error.reason}") from None
+        raise UserError(f"{url}: the server answered {error.code} {error.reason}") from None
     except (OSError, HTTPException) as error:
-        raise UnreachableError(f"{url}: could not be fetched ({_reason(error)})") from None
+        raise UserError(f"{url}: could not be fetched ({_reason(error)})") from None
     with answer:
         start, total = _range(answer)
         if answer.status not in (200, 206) or start > have:
-            raise UnreachableError(f"{url}: the server answered {answer.status}, not with the file")
+            raise UserError(f"{url}: the server answered {answer.status}, not with the file")
         try:
             cut = _append(answer, part, start, total)
         except KeyboardInterrupt:
             say(f"{part}: {_amount(part, total)} are kept.")
             raise
     if cut or (total is not None and part.stat().st_size < total):
-        raise DownloadError(
+        raise UserError(
             f"{url}: the connection was cut{cut} after {_amount(part, total)}; run it again to go on."
         )
 

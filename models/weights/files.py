@@ -13,10 +13,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from utils.files import atomic_path
 from configs import VERSION
+from utils.errors import UserError
+from utils.files import atomic_path
 
-FOLDER = Path(__file__).resolve().parent.parent / "Evaluation" / "pretrained_weights"
+FOLDER = Path(__file__).resolve().parents[2] / "Evaluation" / "pretrained_weights"
 
 
 # What torch.load raises on files that are damaged or hold more than tensors.
@@ -24,10 +25,6 @@ UNREADABLE = (
     pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, IndexError,
     ValueError, TypeError, AttributeError,
 )  # fmt: skip
-
-
-class WeightsError(ValueError):
-    """A weights file that cannot be used; the message names the file, the key and what was expected."""
 
 
 def file_sha256(path: str | Path) -> str:
@@ -40,22 +37,22 @@ def file_sha256(path: str | Path) -> str:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file; raises `WeightsError` where it is damaged."""
+    """The tensors and the metadata of a safetensors file; raises `UserError` where it is damaged."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             return tensors, file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from None
+        raise UserError(f"{path}: not a readable safetensors file ({error}).") from None
 
 
 def read_torch(path: Path) -> Any:
-    """What torch.save wrote, tensors and plain containers only; raises `WeightsError` where it is damaged."""
+    """What torch.save wrote, tensors and plain containers only; raises `UserError` where it is damaged."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         # torch's own words propose to load the file with what it refuses.
-        raise WeightsError(f"{path}: not a readable torch weights file ({type(error).__name__}).") from None
+        raise UserError(f"{path}: not a readable torch weights file ({type(error).__name__}).") from None
 
 
 def is_state_dict(content: Any) -> bool:
@@ -69,21 +66,21 @@ def load_strictly(
     """Put `tensors` into `model` in the model's own precision, each and no other.
 
     Raises:
-        WeightsError: one is missing, unknown, of another shape or not finite; `owner` says in the
+        UserError: one is missing, unknown, of another shape or not finite; `owner` says in the
             message whose tensors are expected, `path` where these are from.
     """
     expected = model.state_dict()
     for key in expected:
         if key not in tensors:
-            raise WeightsError(f"{path}: tensor '{key}' of the {owner} is missing.")
+            raise UserError(f"{path}: tensor '{key}' of the {owner} is missing.")
         if tensors[key].shape != expected[key].shape:
             found, wanted = tuple(tensors[key].shape), tuple(expected[key].shape)
-            raise WeightsError(f"{path}: '{key}' has shape {found}, expected {wanted}.")
+            raise UserError(f"{path}: '{key}' has shape {found}, expected {wanted}.")
         if not torch.isfinite(tensors[key].float()).all():
-            raise WeightsError(f"{path}: '{key}' holds values that are not finite.")
+            raise UserError(f"{path}: '{key}' holds values that are not finite.")
     unknown = sorted(set(tensors) - set(expected))
     if unknown:
-        raise WeightsError(f"{path}: tensor '{unknown[0]}' does not belong to the {owner}.")
+        raise UserError(f"{path}: tensor '{unknown[0]}' does not belong to the {owner}.")
     model.load_state_dict(tensors)
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 
 from models.attention_pool import Positions
-from models.weights.clip import clip_cache_path, clip_source, import_clip
 from models.high_level import HighLevelEncoder
+from models.weights.clip import clip_cache_path, clip_source, import_clip
 from models.weights.files import (
     FOLDER,
-    WeightsError,
     file_sha256,
     is_state_dict,
     load_strictly,
     read_safetensors,
     read_torch,
 )
+from utils.errors import UserError
 
 AUTHORS_HIGH_LEVEL = FOLDER / "high_level_model_weights.pth"
 CLIP_WEIGHTS_VARIABLE = "GREPQ_CLIP_WEIGHTS"
@@ -59,21 +59,21 @@ def find_clip(architecture: str, named: str | None) -> Path | None:
     None where there are none.
 
     Raises:
-        WeightsError: a file that is named is not there, or the package's own is not what it should be.
-        ClipPackageError: the architecture is not one of CLIP's ResNets.
+        UserError: a file that is named is not there, or the package's own is not what it should be.
+        UserError: the architecture is not one of CLIP's ResNets.
     """
     url, sha256 = clip_source(architecture)
     path = named or os.environ.get(CLIP_WEIGHTS_VARIABLE)
     if path:
         if not Path(path).is_file():
             named_by = "" if named else f" (named by the environment variable {CLIP_WEIGHTS_VARIABLE})"
-            raise WeightsError(f"{path}: there is no such file of CLIP weights{named_by}.")
+            raise UserError(f"{path}: there is no such file of CLIP weights{named_by}.")
         return Path(path)
     cached = clip_cache_path(architecture)
     if not cached.is_file():
         return None
     if file_sha256(cached) != sha256:
-        raise WeightsError(
+        raise UserError(
             f"{cached}: is not the file of {url}; fetch it again with 'python download_weights.py clip'."
         )
     return cached
@@ -96,7 +96,7 @@ def load_high_level(
         positions: of the attention pool.
 
     Raises:
-        WeightsError: a file is damaged or does not hold these weights, each and no other.
+        UserError: a file is damaged or does not hold these weights, each and no other.
     """
     model = load_clip(clip_path)
     text = text_features(model, prompts)
@@ -116,16 +116,16 @@ def load_clip(path: Path) -> Any:
     """The `clip` package's model of these weights, in float32, whatever sizes they have.
 
     Raises:
-        WeightsError: the file is damaged, or not a CLIP with a ResNet.
+        UserError: the file is damaged, or not a CLIP with a ResNet.
     """
     tensors = _read_clip(path)
     if "visual.attnpool.positional_embedding" not in tensors:
-        raise WeightsError(f"{path}: holds no CLIP with a ResNet (RN50, RN101, RN50x4 ...).")
+        raise UserError(f"{path}: holds no CLIP with a ResNet (RN50, RN101, RN50x4 ...).")
     try:
         model = import_clip().model.build_model(dict(tensors)).float()
     except (KeyError, RuntimeError, ZeroDivisionError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: the tensors make no CLIP model ({reason}).") from None
+        raise UserError(f"{path}: the tensors make no CLIP model ({reason}).") from None
     # The package rounds to half precision on the way; this puts the file's own values in.
     load_strictly(model, tensors, path, "CLIP model")
     return model.eval().requires_grad_(False)
@@ -136,14 +136,14 @@ def text_features(model: Any, prompts: Sequence[str]) -> torch.Tensor:
     """Features (P, 2, F) of P pairs of prompts, not normalised, by a CLIP on the CPU.
 
     Raises:
-        WeightsError: not pairs, or a prompt longer than CLIP reads.
+        UserError: not pairs, or a prompt longer than CLIP reads.
     """
     if not prompts or len(prompts) % 2:
-        raise WeightsError(f"Prompts come in pairs, a good and a bad one; there are {len(prompts)}.")
+        raise UserError(f"Prompts come in pairs, a good and a bad one; there are {len(prompts)}.")
     try:
         tokens = import_clip().tokenize(list(prompts))
     except RuntimeError as error:
-        raise WeightsError(f"{error}; shorten the prompt.") from None
+        raise UserError(f"{error}; shorten the prompt.") from None
     return model.encode_text(tokens).unflatten(0, (-1, 2))
 
 
@@ -156,7 +156,7 @@ def _read_clip(path: Path) -> Mapping[str, torch.Tensor]:
     else:
         content = read_torch(path)
     if not is_state_dict(content):
-        raise WeightsError(f"{path}: expected a state dict of CLIP, which this is not.")
+        raise UserError(f"{path}: expected a state dict of CLIP, which this is not.")
     return {key: value for key, value in content.items() if key not in _NOT_WEIGHTS}
 
 
@@ -177,16 +177,16 @@ def _read_torchscript(path: Path) -> Mapping[str, torch.Tensor]:
             return torch.jit.load(path, map_location="cpu").state_dict()
     except (RuntimeError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: not a readable TorchScript archive ({reason}).") from None
+        raise UserError(f"{path}: not a readable TorchScript archive ({reason}).") from None
 
 
 def _read_encoder(path: Path) -> tuple[Mapping[str, torch.Tensor], Mapping[str, str]]:
     """The state dict of an image encoder and its metadata ({} for the authors' file)."""
     if not path.is_file():
-        raise WeightsError(f"{path}: there is no such weights file.")
+        raise UserError(f"{path}: there is no such weights file.")
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     content = read_torch(path)
     if not is_state_dict(content):
-        raise WeightsError(f"{path}: expected a state dict of CLIP's image encoder, which this is not.")
+        raise UserError(f"{path}: expected a state dict of CLIP's image encoder, which this is not.")
     return content, {}

@@ -12,13 +12,13 @@ import torchvision
 from models.low_level import LowLevelEncoder
 from models.weights.files import (
     FOLDER,
-    WeightsError,
     file_sha256,
     is_state_dict,
     load_strictly,
     read_safetensors,
     read_torch,
 )
+from utils.errors import UserError
 
 # The authors' file goes before ours: who took the trouble to fetch it wants it used.
 AUTHORS_LOW_LEVEL = FOLDER / "low_level_model_weights.tar"
@@ -45,7 +45,7 @@ def find_low_level() -> Path:
     for path in (AUTHORS_LOW_LEVEL, DEFAULT_LOW_LEVEL):
         if path.is_file():
             return path
-    raise WeightsError(
+    raise UserError(
         f"{DEFAULT_LOW_LEVEL}: the default low-level weights are missing; restore them from the repository "
         "or name others with --ll_model_weights_path."
     )
@@ -55,12 +55,12 @@ def load_low_level(path: str | Path) -> LowLevelWeights:
     """Read the low-level encoder from a safetensors file or an authors' `.tar`.
 
     Raises:
-        WeightsError: missing or damaged file, or a tensor that is missing, unknown, of another
+        UserError: missing or damaged file, or a tensor that is missing, unknown, of another
             shape, or stored twice with different values.
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path}: there is no such weights file.")
+        raise UserError(f"{path}: there is no such weights file.")
     if path.suffix == ".safetensors":
         tensors, metadata = read_safetensors(path)
     else:
@@ -78,7 +78,7 @@ def to_authors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def from_authors(tensors: Mapping[str, torch.Tensor], path: str | Path) -> dict[str, torch.Tensor]:
     """The authors' tensors under our names.
 
-    Raises `WeightsError` (naming `path`, where they are from) where one is missing or unknown, or
+    Raises `UserError` (naming `path`, where they are from) where one is missing or unknown, or
     where the two copies of one differ.
     """
     ours: dict[str, torch.Tensor] = {}
@@ -87,14 +87,14 @@ def from_authors(tensors: Mapping[str, torch.Tensor], path: str | Path) -> dict[
         names = _authors_names(key)
         for name in names:
             if name not in tensors:
-                raise WeightsError(f"{path}: tensor '{name}' is missing.")
+                raise UserError(f"{path}: tensor '{name}' is missing.")
         if len(names) == 2 and not torch.equal(tensors[names[0]], tensors[names[1]]):
-            raise WeightsError(f"{path}: '{names[0]}' and '{names[1]}' must be the same tensor but differ.")
+            raise UserError(f"{path}: '{names[0]}' and '{names[1]}' must be the same tensor but differ.")
         ours[key] = tensors[names[0]]
         known.update(names)
     unknown = sorted(set(tensors) - known)
     if unknown:
-        raise WeightsError(f"{path}: tensor '{unknown[0]}' does not belong to the low-level encoder.")
+        raise UserError(f"{path}: tensor '{unknown[0]}' does not belong to the low-level encoder.")
     return ours
 
 
@@ -113,7 +113,7 @@ def _authors_state(path: Path) -> Mapping[str, torch.Tensor]:
     model = content.get("model") if isinstance(content, Mapping) else None
     state = model.get("state_dict") if isinstance(model, Mapping) else None
     if not isinstance(state, Mapping) or not is_state_dict(state):
-        raise WeightsError(
+        raise UserError(
             f"{path}: expected the authors' layout {{'model': {{'state_dict': ...}}}}, which this is not."
         )
     return state

@@ -11,11 +11,9 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_weights
 
-from utils.cli import CommandLine
-from models.semantic import ContentEncoder
+from models.semantic import SemanticEncoder
 from models.weights.files import (
     FOLDER,
-    WeightsError,
     file_sha256,
     is_state_dict,
     load_strictly,
@@ -23,8 +21,10 @@ from models.weights.files import (
     read_torch,
     save_tensors,
 )
+from utils.cli import CommandLine
+from utils.errors import UserError
 
-CONTENT_WEIGHTS = FOLDER / "content.safetensors"
+SEMANTIC_WEIGHTS = FOLDER / "semantic.safetensors"
 # Of the published network's batch normalisations.
 EPSILON = 1e-3
 # Our layers by the published convolution and the normalisation after it.
@@ -37,34 +37,34 @@ _PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class ContentWeights:
+class SemanticWeights:
     """An encoder in evaluation mode with the file it came from and the SHA-256 of that file's bytes."""
 
-    encoder: ContentEncoder
+    encoder: SemanticEncoder
     path: Path
     sha256: str
 
 
-def load_content(path: Path = CONTENT_WEIGHTS, device: torch.device | str = "cpu") -> ContentWeights:
+def load_semantic(path: Path = SEMANTIC_WEIGHTS, device: torch.device | str = "cpu") -> SemanticWeights:
     """Read the content encoder, onto `device`.
 
     Raises:
-        WeightsError: missing or damaged file, or a tensor that is missing, unknown or of another shape.
+        UserError: missing or damaged file, or a tensor that is missing, unknown or of another shape.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: the content weights are missing; restore them from the repository.")
+        raise UserError(f"{path}: the content weights are missing; restore them from the repository.")
     tensors, _ = read_safetensors(path)
-    encoder = ContentEncoder()
+    encoder = SemanticEncoder()
     load_strictly(encoder, tensors, path, "content encoder")
-    return ContentWeights(encoder.eval().to(device), path, file_sha256(path))
+    return SemanticWeights(encoder.eval().to(device), path, file_sha256(path))
 
 
-def from_published(tensors: Mapping[str, torch.Tensor], path: str | Path) -> ContentEncoder:
+def from_published(tensors: Mapping[str, torch.Tensor], path: str | Path) -> SemanticEncoder:
     """The encoder of the published state dict, its batch normalisations folded into the convolutions.
 
-    Raises `WeightsError` (naming `path`, where they are from) where a tensor is missing.
+    Raises `UserError` (naming `path`, where they are from) where a tensor is missing.
     """
-    encoder, ours = ContentEncoder(), {}
+    encoder, ours = SemanticEncoder(), {}
     for name, layer in encoder.named_modules():
         if not isinstance(layer, nn.Conv2d):
             continue
@@ -76,7 +76,7 @@ def from_published(tensors: Mapping[str, torch.Tensor], path: str | Path) -> Con
                 tensors[f"{norm}.running_var"], EPSILON, tensors[f"{norm}.weight"], tensors[f"{norm}.bias"],
             )  # fmt: skip
         except KeyError as error:
-            raise WeightsError(f"{path}: tensor {error} of EfficientNet-Lite0 is missing.") from None
+            raise UserError(f"{path}: tensor {error} of EfficientNet-Lite0 is missing.") from None
         ours[f"{name}.weight"], ours[f"{name}.bias"] = weight, bias
     load_strictly(encoder, ours, path, "content encoder")
     return encoder.eval()
@@ -86,12 +86,12 @@ def main() -> int:
     """Write the published weights as ours, float16; exit status 0, or 2 for bad input."""
     parser = CommandLine(__doc__)
     parser.add_argument("published", type=Path, help="efficientnet-lite0-57934424.pth")
-    parser.add_argument("--output", type=Path, default=CONTENT_WEIGHTS, help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=SEMANTIC_WEIGHTS, help="default: %(default)s")
     args = parser.parse_args()
     try:
         content = read_torch(args.published)
         if not is_state_dict(content):
-            raise WeightsError(f"{args.published}: holds more than tensors by name.")
+            raise UserError(f"{args.published}: holds more than tensors by name.")
         origin = {
             "origin": f"EfficientNet-Lite0, {args.published.name}, sha256 {file_sha256(args.published)}",
             "changes": "batch normalisations folded into convolutions, last layers left out, float16",

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.distance import distance, low_level_quality, statistics
 
 # The authors build it in float32.
@@ -18,7 +18,7 @@ AUTHORS = float(np.float32(0.001))
 @pytest.mark.parametrize(
     "name, pristine, test", [("full", "P", "X"), ("few", "Ps", "Xs"), ("two", "Ps", "X2")]
 )
-@pytest.mark.parametrize("regularisation", [AUTHORS, ZeroShot.regularisation])
+@pytest.mark.parametrize("regularisation", [AUTHORS, Settings.regularisation])
 def test_distance(parity, name, pristine, test, regularisation):
     low = parity("low")
     ours = distance(

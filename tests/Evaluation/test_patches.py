@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.patches import (
     WINDOW,
     _gaussian_window,
@@ -169,7 +169,7 @@ def test_patches_in_the_middle_weigh_most():
 
 
 def test_overlapping_features_lie_as_the_patches_do():
-    picture, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), ZeroShot()
+    picture, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), Settings()
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * 96 * 96, 4))
     features = overlapping_features(picture, encoder, settings)
     assert features.shape == (3, 4, 4)

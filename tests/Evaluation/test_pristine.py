@@ -8,13 +8,10 @@ import synthetic_weights
 import torch
 from PIL import Image
 
-from configs import ZeroShot
-from datasets.decoder import ImageReadError
+from configs import Settings
 from Evaluation import pristine as module
 from Evaluation.pristine import find_pristine, pristine_of_folder, pristine_patches
 from Evaluation.pristine_files import (
-    PristineError,
-    patches_file_name,
     read_patches,
     read_statistics,
     statistics_beside,
@@ -22,10 +19,11 @@ from Evaluation.pristine_files import (
     writing_patches,
 )
 from models.low_level import LowLevelEncoder
-from models.weights.low_level import LowLevelWeights, from_authors, load_low_level
 from models.weights.files import save_tensors
+from models.weights.low_level import LowLevelWeights, from_authors, load_low_level
+from utils.errors import UserError
 
-SETTINGS = ZeroShot()
+SETTINGS = Settings()
 HDF5 = "pristine_patches_096_0.75_0.80.hdf5"
 KEPT = "pristine_statistics_*.safetensors"
 
@@ -91,8 +89,8 @@ def test_authors_file_is_written(parity, weights, photographs, tmp_path, said):
 
 
 def test_names():
-    assert patches_file_name(SETTINGS) == HDF5
-    assert patches_file_name(ZeroShot(64, 0.5, 0.9)) == "pristine_patches_064_0.50_0.90.hdf5"
+    assert SETTINGS.patches_file == HDF5
+    assert patches_file_name(Settings(64, 0.5, 0.9)) == "pristine_patches_064_0.50_0.90.hdf5"
 
 
 def test_kept_statistics_are_used_again(weights, photographs, tmp_path, said, encoded):
@@ -117,7 +115,7 @@ def test_kept_statistics_of_something_else_are_not_used(weights, photographs, tm
     assert found.statistics.count == 5
     (fewer / "0.png").write_bytes((photographs / "1.png").read_bytes())
     assert find_pristine(weights, SETTINGS, fewer, tmp_path, said.append).statistics.count == 6
-    assert find_pristine(weights, ZeroShot(sharpness=0.3), fewer, tmp_path, said.append).statistics.count > 6
+    assert find_pristine(weights, Settings(sharpness=0.3), fewer, tmp_path, said.append).statistics.count > 6
 
 
 def test_damaged_kept_statistics_are_made_anew(weights, photographs, tmp_path, said):
@@ -162,7 +160,7 @@ def test_a_named_folder_goes_before_somebody_elses_file(weights, photographs, tm
 def test_patches_are_read_a_chunk_at_a_time(tmp_path):
     patches = np.random.default_rng(0).random((7, 3, 96, 96), np.float32)
     authors_file(tmp_path / HDF5, patches)
-    chunks = list(read_patches(tmp_path / HDF5, ZeroShot(chunk=3)))
+    chunks = list(read_patches(tmp_path / HDF5, Settings(chunk=3)))
     assert [len(chunk) for chunk in chunks] == [3, 3, 1]
     assert np.array_equal(torch.cat(chunks), patches)
 
@@ -179,14 +177,14 @@ def test_wrong_authors_file_is_named(weights, tmp_path, said, data, reason):
     with h5py.File(tmp_path / HDF5, "w") as file:
         if data is not None:
             file.create_dataset("data", data=data)
-    with pytest.raises(PristineError, match=reason):
+    with pytest.raises(UserError, match=reason):
         find_pristine(weights, SETTINGS, None, tmp_path, said.append)
 
 
 def test_truncated_authors_file_is_named(weights, tmp_path, said):
     authors_file(tmp_path / HDF5, np.zeros((2, 3, 96, 96), np.float32))
     (tmp_path / HDF5).write_bytes((tmp_path / HDF5).read_bytes()[:1000])
-    with pytest.raises(PristineError, match="is not a readable HDF5 file"):
+    with pytest.raises(UserError, match="is not a readable HDF5 file"):
         find_pristine(weights, SETTINGS, None, tmp_path, said.append)
 
 
@@ -223,27 +221,27 @@ def test_patches_of_several_scales_are_those_of_each(weights, photographs, said)
 
 @pytest.mark.parametrize("side", [-5, 95])
 def test_a_size_without_room_for_a_patch_is_refused(weights, photographs, said, side):
-    with pytest.raises(PristineError, match=f"0 or 96 pixels and more, not {side}"):
+    with pytest.raises(UserError, match=f"0 or 96 pixels and more, not {side}"):
         pristine_of_folder(weights, SETTINGS, photographs, None, said.append, (0, side))
 
 
 def test_only_such_photographs_are_an_error(weights, tmp_path, said):
     Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "grey.png")
-    with pytest.raises(PristineError, match="no photograph gives a pristine patch"):
+    with pytest.raises(UserError, match="no photograph gives a pristine patch"):
         find_pristine(weights, SETTINGS, tmp_path, tmp_path, said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["grey.png"]
 
 
 def test_a_single_patch_is_an_error(weights, tmp_path, said):
     Image.fromarray(inputs.pristine_image(0)[:100, :100]).save(tmp_path / "one.png")
-    with pytest.raises(PristineError, match="2 or more are needed"):
+    with pytest.raises(UserError, match="2 or more are needed"):
         pristine_of_folder(weights, SETTINGS, tmp_path, None, said.append)
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
 def test_missing_or_empty_folder(weights, tmp_path, said, make):
     make(tmp_path / "photographs")
-    with pytest.raises(ImageReadError, match="photographs"):
+    with pytest.raises(UserError, match="photographs"):
         find_pristine(weights, SETTINGS, tmp_path / "photographs", tmp_path, said.append)
 
 
@@ -259,7 +257,7 @@ def test_statistics_file_round_trip(weights, photographs, tmp_path, said):
         made.source,
     )
     assert read.belongs_to(weights, SETTINGS)
-    assert not read.belongs_to(weights, ZeroShot(colorfulness=0.5))
+    assert not read.belongs_to(weights, Settings(colorfulness=0.5))
 
 
 def test_statistics_beside_the_weights_are_of_these_weights_only(
@@ -267,9 +265,7 @@ def test_statistics_beside_the_weights_are_of_these_weights_only(
 ):
     shipped = tmp_path / "low_level.safetensors"
     monkeypatch.setattr(module, "DEFAULT_LOW_LEVEL", shipped)
-    with pytest.raises(
-        PristineError, match=r"no pristine statistics made by the weights .*--pristine_img_dir"
-    ):
+    with pytest.raises(UserError, match=r"no pristine statistics made by the weights .*--pristine_img_dir"):
         find_pristine(weights, SETTINGS, None, tmp_path, said.append)
     made = pristine_of_folder(weights, SETTINGS, photographs, None, said.append)
     write_statistics(statistics_beside(shipped), made)
@@ -277,10 +273,10 @@ def test_statistics_beside_the_weights_are_of_these_weights_only(
     found = find_pristine(weights, SETTINGS, None, tmp_path, said.append)
     assert found.statistics.count == 15
     assert found.source == "low_level_pristine.safetensors (3 photographs)"
-    with pytest.raises(PristineError, match="no pristine statistics made by the weights"):
+    with pytest.raises(UserError, match="no pristine statistics made by the weights"):
         find_pristine(other(weights), SETTINGS, None, tmp_path, said.append)
-    with pytest.raises(PristineError, match=r"are for patch size 96, sharpness 0\.75"):
-        find_pristine(weights, ZeroShot(patch_size=64), None, tmp_path, said.append)
+    with pytest.raises(UserError, match=r"are for patch size 96, sharpness 0\.75"):
+        find_pristine(weights, Settings(patch_size=64), None, tmp_path, said.append)
 
 
 def test_statistics_that_cannot_be_kept_are_used_all_the_same(
@@ -296,7 +292,7 @@ def test_statistics_that_cannot_be_kept_are_used_all_the_same(
 
 def test_statistics_file_of_another_kind(tmp_path):
     save_tensors(LowLevelEncoder(), tmp_path / "s.safetensors", {})
-    with pytest.raises(PristineError, match="is not a file of format"):
+    with pytest.raises(UserError, match="is not a file of format"):
         read_statistics(tmp_path / "s.safetensors")
 
 

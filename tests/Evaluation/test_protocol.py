@@ -5,7 +5,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from Evaluation.protocol import ProtocolError, load_pictures
+from Evaluation.protocol import load_pictures
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -49,5 +50,5 @@ def test_what_the_arguments_name(place):
     ],
 )
 def test_what_they_may_not_name_together(arguments, reason):
-    with pytest.raises(ProtocolError, match=reason):
+    with pytest.raises(UserError, match=reason):
         load_pictures(*arguments)

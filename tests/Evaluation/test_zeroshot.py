@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from configs import ConfigError, ZeroShot
+from configs import Settings
 from datasets.decoder import read_image
 from datasets.rated.sets import RatedImage
 from Evaluation.distance import statistics
-from Evaluation.features import ScoreError, enlarged_size, resize
+from Evaluation.features import enlarged_size, resize
 from Evaluation.reports.text import collect, table_text, write_table
 from Evaluation.zeroshot import (
     HighLevelBranch,
@@ -25,9 +25,10 @@ from Evaluation.zeroshot import (
     score_images,
     score_picture,
 )
-from models.weights.high_level import load_high_level
 from models.low_level import LowLevelEncoder
+from models.weights.high_level import load_high_level
 from models.weights.low_level import from_authors
+from utils.errors import UserError
 
 ANY = RatedImage("any", Path("any"))
 
@@ -46,12 +47,12 @@ def encoder():
 @pytest.fixture(scope="module")
 def branch(parity, encoder):
     features = parity("low")["qlow_s0.75_c0.80_pristine_feats"]
-    return LowLevelBranch(encoder, statistics(torch.from_numpy(features)), ZeroShot())
+    return LowLevelBranch(encoder, statistics(torch.from_numpy(features)), Settings())
 
 
 @pytest.fixture(scope="module")
 def high(clip_file):
-    weights = load_high_level(clip_file, None, ZeroShot().prompts, "none")
+    weights = load_high_level(clip_file, None, Settings().prompts, "none")
     return HighLevelBranch(weights.encoder, weights.text)
 
 
@@ -91,7 +92,7 @@ def test_clip_sees_small_pictures_as_they_are_down_to_32(branch, high):
 def test_scores(parity, encoder, shares):
     low = parity("low")
     pristine = statistics(torch.from_numpy(low[f"qlow_{shares}_pristine_feats"]))
-    branch = LowLevelBranch(encoder, pristine, ZeroShot())
+    branch = LowLevelBranch(encoder, pristine, Settings())
     for k in range(3):
         array = inputs.image_under_test(k)
         assert inputs.crc(array) == low["test_crc32"][k]
@@ -135,20 +136,20 @@ def test_resize_of_the_data_set(branch):
     (500, 500, (500, 500)),
 ])  # fmt: skip
 def test_enlarged_size(height, width, expected):
-    assert enlarged_size(height, width, ZeroShot()) == expected
+    assert enlarged_size(height, width, Settings()) == expected
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 131))
 def test_every_picture_gets_two_patches(height, width, size):
-    rows, columns = enlarged_size(height, width, ZeroShot(patch_size=size))
+    rows, columns = enlarged_size(height, width, Settings(patch_size=size))
     assert min(rows, columns) >= size
     assert ((rows - size) // (size // 2) + 1) * ((columns - size) // (size // 2) + 1) >= 2
     assert rows >= height and columns >= width
 
 
 def test_a_sliver_is_refused_not_grown():
-    with pytest.raises(ScoreError, match="60000x1 is too narrow"):
-        enlarged_size(1, 60_000, ZeroShot())
+    with pytest.raises(UserError, match="60000x1 is too narrow"):
+        enlarged_size(1, 60_000, Settings())
 
 
 def test_small_picture_is_enlarged_and_flagged(branch):
@@ -170,7 +171,7 @@ def test_flat_picture_has_a_finite_score(branch, value, size):
 def test_score_does_not_depend_on_the_chunk(branch):
     picture = tensor(inputs.to_uint8(inputs.structured(5, 250, 300)))
     scores = [
-        low_level_distance(picture, LowLevelBranch(branch.encoder, branch.pristine, ZeroShot(chunk=chunk)))
+        low_level_distance(picture, LowLevelBranch(branch.encoder, branch.pristine, Settings(chunk=chunk)))
         for chunk in (1, 7, 256)
     ]
     assert max(scores) - min(scores) < 1e-5 * max(scores)
@@ -284,5 +285,5 @@ def test_table(branch, folder):
     "field", [{"patch_size": 16}, {"sharpness": 1.0}, {"colorfulness": -0.1}, {"prompts": ("Good.",)}]
 )
 def test_settings_are_checked(field):
-    with pytest.raises(ConfigError, match=next(iter(field))):
-        ZeroShot(**field)
+    with pytest.raises(UserError, match=next(iter(field))):
+        Settings(**field)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from datasets.decoder import ImageReadError, decode_pixels, list_images, read_image, read_size
+from datasets.decoder import decode_pixels, list_images, read_image, read_size
+from utils.errors import UserError
 
 ORIENTATION = 0x0112
 
@@ -76,12 +77,12 @@ def test_big_endian_and_32_bit_tiff(tmp_path):
     grey = np.array([[0, 1, 258, 65535]], np.int32)
     for name, image in (("big", Image.fromarray(grey.astype(">u2"))), ("wide", Image.fromarray(grey))):
         assert decode_pixels(saved(tmp_path / f"{name}.tif", image))[0, :, 0].tolist() == [0, 1, 258, 65535]
-    with pytest.raises(ImageReadError, match=r"more\.tif: holds 32-bit samples.*16 bits\.$"):
+    with pytest.raises(UserError, match=r"more\.tif: holds 32-bit samples.*16 bits\.$"):
         decode_pixels(saved(tmp_path / "more.tif", Image.fromarray(grey * 2)))
 
 
 def test_floating_point_is_refused(tmp_path):
-    with pytest.raises(ImageReadError, match=r"a\.tif: holds floating-point samples"):
+    with pytest.raises(UserError, match=r"a\.tif: holds floating-point samples"):
         decode_pixels(saved(tmp_path / "a.tif", np.full((4, 4), 0.5, np.float32)))
 
 
@@ -181,7 +182,7 @@ def test_a_file_cut_short_is_an_error_of_ours(tmp_path_factory, suffix, share):
     cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
     try:
         read = decode_pixels(cut)
-    except ImageReadError as error:
+    except UserError as error:
         assert str(error).startswith(f"{cut}: ") and str(error).endswith(".") and "\n" not in str(error)
     else:  # JPEG 2000 is made to be cut; any other whole picture would have to be invented
         assert suffix == "jp2" and read.shape == (40, 60, 3)
@@ -203,7 +204,7 @@ def test_damage_never_leaves_as_another_error(tmp_path_factory, place, junk, suf
         warnings.simplefilter("ignore")
         try:
             assert decode_pixels(path).shape[2] == 3
-        except ImageReadError as error:
+        except UserError as error:
             assert str(path) in str(error)
 
 
@@ -219,7 +220,7 @@ def test_reasons_name_file_and_cause(tmp_path):
         ("page.jpg", "is not a picture in a format that can be read"),
     ):
         for read in (decode_pixels, read_image, read_size):
-            with pytest.raises(ImageReadError) as caught:
+            with pytest.raises(UserError) as caught:
                 read(tmp_path / name)
             assert str(caught.value) == f"{tmp_path / name}: {reason}."
 
@@ -230,7 +231,7 @@ def test_bombs_are_refused_at_the_warning(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(ImageReadError, match=rf"has more than {limit} pixels"):
+        with pytest.raises(UserError, match=rf"has more than {limit} pixels"):
             decode_pixels(path)
 
 
@@ -243,7 +244,7 @@ def test_no_file_stays_open(tmp_path):
     for _ in range(5):
         decode_pixels(whole)
         for name in ("cut.png", "text.png"):
-            with pytest.raises(ImageReadError):
+            with pytest.raises(UserError):
                 decode_pixels(tmp_path / name)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
@@ -253,9 +254,9 @@ def test_list_images(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in list_images(tmp_path)] == ["C.WebP", "a.png", "b.JPG"]
-    with pytest.raises(ImageReadError, match="there is no such folder"):
+    with pytest.raises(UserError, match="there is no such folder"):
         list_images(tmp_path / "none")
-    with pytest.raises(ImageReadError, match="is a file where a folder"):
+    with pytest.raises(UserError, match="is a file where a folder"):
         list_images(tmp_path / "a.png")
-    with pytest.raises(ImageReadError, match="holds no picture"):
+    with pytest.raises(UserError, match="holds no picture"):
         list_images(tmp_path / "folder.png")

@@ -6,12 +6,11 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import center_crop, normalize
 
-from datasets.decoder import ImageReadError
 from datasets.reference_photographs import ReferencePhotographs, centre_crop, find_references
-from datasets.version_folders import SetError
 from datasets.version_pairs import PhotographOrder
 from models.high_level import CLIP_MEAN, CLIP_STD, HighLevelEncoder
 from models.weights.high_level import load_clip
+from utils.errors import UserError
 
 
 def pixels_of(height, width, dtype=np.uint8):
@@ -63,13 +62,13 @@ def test_references_are_the_last_marked_file_of_each_folder(tmp_path):
         save(root / name)
     assert find_references(root, "REF") == [root / "a/REF.png", root / "b/3_REF.png"]
     save(root / "c/orig.png")
-    with pytest.raises(SetError, match=r"REF_set/c: no picture has 'REF'.*reference=TEXT"):
+    with pytest.raises(UserError, match=r"REF_set/c: no picture has 'REF'.*reference=TEXT"):
         find_references(root, "REF")
     for name in "ab":
         save(root / name / "orig.png")
     assert [file.name for file in find_references(root, "orig")] == ["orig.png"] * 3
     (root / "d").mkdir()
-    with pytest.raises(ImageReadError, match="d: holds no picture"):
+    with pytest.raises(UserError, match="d: holds no picture"):
         find_references(root, "orig")
 
 
@@ -79,16 +78,16 @@ def test_a_folder_with_pictures_is_a_plain_one(tmp_path):
     (tmp_path / "plain" / "notes.txt").write_text("no picture")
     assert find_references(tmp_path / "plain", "REF") == files
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SetError, match="empty: holds neither"):
+    with pytest.raises(UserError, match="empty: holds neither"):
         find_references(tmp_path / "empty", "REF")
-    with pytest.raises(SetError, match="none: there is no such set"):
+    with pytest.raises(UserError, match="none: there is no such set"):
         find_references(tmp_path / "none", "REF")
 
 
 def test_a_damaged_photograph_is_named_when_it_is_drawn(tmp_path):
     file = save(tmp_path / "cut.png", 200, 200)
     file.write_bytes(file.read_bytes()[:3000])
-    with pytest.raises(SetError, match=r"cut\.png: is damaged"):
+    with pytest.raises(UserError, match=r"cut\.png: is damaged"):
         ReferencePhotographs([file], 64, CLIP_MEAN)[0, 0]
 
 

@@ -8,8 +8,9 @@ from PIL import Image
 from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices, matrices_path
 from datasets.fsim import fsim_matrix
-from datasets.version_folders import SetError, find_version_folders, read_versions
+from datasets.version_folders import find_version_folders, read_versions
 from datasets.version_pairs import PhotographOrder, VersionPairs, collate, draw_versions, seeded_generator
+from utils.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -47,19 +48,19 @@ def test_ref_counts_in_the_file_name_only(tmp_path):
 
 
 def test_a_folder_that_cannot_be_trained_on_is_named(tiny, tmp_path):
-    with pytest.raises(SetError, match="synthesize_distortions"):
+    with pytest.raises(UserError, match="synthesize_distortions"):
         find_version_folders(tmp_path / "nowhere")
     write_folder(tiny / "single", ["1.png"])
-    with pytest.raises(SetError, match=r"single: 1 picture"):
+    with pytest.raises(UserError, match=r"single: 1 picture"):
         find_version_folders(tiny)
     Image.new("RGB", (48, 41)).save(tiny / "single" / "2.png")
     folders = find_version_folders(tiny)
     with pytest.raises(
-        SetError, match=r"single: versions must have one size, but 2.png is 48 x 41 .* 48 x 40"
+        UserError, match=r"single: versions must have one size, but 2.png is 48 x 41 .* 48 x 40"
     ):
         annotator_matrices(tiny, folders, CPU, progress=False)
     (tiny / "single" / "2.png").write_bytes(b"\x89PNG\r\n broken")
-    with pytest.raises(SetError, match=r"single.2\.png"):
+    with pytest.raises(UserError, match=r"single.2\.png"):
         annotator_matrices(tiny, find_version_folders(tiny), CPU, progress=False)
 
 

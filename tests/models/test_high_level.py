@@ -5,8 +5,8 @@ import pytest
 import synthetic_inputs as inputs
 import torch
 
-from models.weights.clip import import_clip
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
+from models.weights.clip import import_clip
 from models.weights.high_level import load_clip, load_high_level
 
 PROMPTS = ("A good photo.", "A bad photo.")

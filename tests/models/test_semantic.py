@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from models.semantic import SEMANTIC_FEATURES, SemanticEncoder
 from models.weights import semantic as content_weights
-from models.semantic import CONTENT_FEATURES, ContentEncoder
-from models.weights.semantic import from_published, load_content
-from models.weights.files import WeightsError, file_sha256
+from models.weights.files import file_sha256
+from models.weights.semantic import from_published, load_semantic
+from utils.errors import UserError
 
 
 @torch.inference_mode()
@@ -18,9 +19,9 @@ def test_features_are_those_of_the_published_network(parity):
     arrays = [inputs.to_uint8(inputs.structured(1300 + k, 224, 224)) for k in range(4)]
     assert [inputs.crc(array) for array in arrays] == parity("content")["content_crc32"].tolist()
     pictures = torch.stack([torch.from_numpy(array).permute(2, 0, 1) for array in arrays]).float() / 255
-    found = load_content().encoder(pictures).double()
-    expected = torch.from_numpy(parity("content")["content_features"])
-    assert found.shape == (4, CONTENT_FEATURES)
+    found = load_semantic().encoder(pictures).double()
+    expected = torch.from_numpy(parity("content")["semantic_features"])
+    assert found.shape == (4, SEMANTIC_FEATURES)
     for ours, theirs in zip(found.split((112, 192), 1), expected.split((112, 192), 1), strict=True):
         assert ((ours - theirs).norm(dim=1) < 0.005 * theirs.norm(dim=1)).all()
 
@@ -29,7 +30,7 @@ def published():
     """Random tensors by the names of the published file, and a last layer that is left out."""
     random = torch.Generator().manual_seed(0)
     tensors = {"_fc.weight": torch.zeros(1000, 1280)}
-    for name, layer in ContentEncoder().named_modules():
+    for name, layer in SemanticEncoder().named_modules():
         if isinstance(layer, nn.Conv2d):
             conv, norm = published_names(name)
             tensors[f"{conv}.weight"] = torch.randn(layer.weight.shape, generator=random)
@@ -66,10 +67,10 @@ def test_normalisations_are_folded():
 
 def test_the_file_is_made_by_one_command(monkeypatch, capsys, tmp_path):
     torch.save(published(), tmp_path / "net.pth")
-    output = tmp_path / "content.safetensors"
+    output = tmp_path / "semantic.safetensors"
     monkeypatch.setattr("sys.argv", ["content_weights", str(tmp_path / "net.pth"), "--output", str(output)])
     assert content_weights.main() == 0
-    loaded = load_content(output)
+    loaded = load_semantic(output)
     assert loaded.sha256 == file_sha256(output) and loaded.sha256 in capsys.readouterr().out
     made = from_published(published(), "net.pth").state_dict()
     for key, value in loaded.encoder.state_dict().items():
@@ -84,5 +85,5 @@ def test_the_file_is_made_by_one_command(monkeypatch, capsys, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"content\.safetensors: the content weights are missing; restore"):
-        load_content(tmp_path / "content.safetensors")
+    with pytest.raises(UserError, match=r"content\.safetensors: the content weights are missing; restore"):
+        load_semantic(tmp_path / "semantic.safetensors")

@@ -13,8 +13,8 @@ import synthetic_weights
 import torch
 from PIL import Image
 
-from Evaluation.few_labels import blocks as feature_blocks
 from Evaluation.features import whole_picture_features
+from Evaluation.few_labels import blocks as feature_blocks
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from models.weights.high_level import load_high_level
 from models.weights.low_level import load_low_level
 from training.checkpoint import read_checkpoint
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = [
     "photographs=2", "versions=3", "grid=1", "piece=48", "early_piece=32", "early_epochs=1", "epochs=4",
     "cycles=2", "warmup_steps=1", "averaging=0.9", "precision=float32", "device=cpu",

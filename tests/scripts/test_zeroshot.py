@@ -18,19 +18,19 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from configs import ZeroShot
+from configs import Settings
 from datasets.decoder import read_image
-from Evaluation.extended.semantic_features import content_features
 from Evaluation.distance import low_level_quality
 from Evaluation.extended.score import LowLevelScore
+from Evaluation.extended.semantic_features import semantic_features
 from Evaluation.pristine_files import read_statistics
 from Evaluation.reports.text import TITLES
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
-from models.weights.semantic import load_content
-from models.weights.low_level import load_low_level
 from models.weights.files import save_tensors
+from models.weights.low_level import load_low_level
+from models.weights.semantic import load_semantic
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def asking(place, tmp_path_factory):
     """The weights of `place` with and without a score of their own, each with its pristine statistics."""
     folder = tmp_path_factory.mktemp("asking")
     model = load_low_level(place / "low.tar").model
-    score = LowLevelScore(2.5, 0.4, 0.5, REGRESSION, content_sha256=load_content().sha256)
+    score = LowLevelScore(2.5, 0.4, 0.5, REGRESSION, content_sha256=load_semantic().sha256)
     save_tensors(model, folder / "own.safetensors", score.metadata())
     save_tensors(model, folder / "plain.safetensors", {})
     save_tensors(model, folder / "odd.safetensors", {"distance_scale": "large"})
@@ -298,18 +298,18 @@ def test_own_score_and_the_papers(place, asking):
     paper, paper_line = scored(place, asking, "own", "--score", "paper")
     assert paper == plain
     assert "; score 2.5 x (distance + 0.4 x distortion + 0.5 x chance of distortion); float32 on " in own_line
-    assert "content weights content.safetensors (sha256 " in own_line
+    assert "content weights semantic.safetensors (sha256 " in own_line
     for line in (plain_line, paper_line):
         assert "score" not in line and "content" not in line
     assert scored(place, asking, "own", "--score", "own") == (own, own_line)
     weights = load_low_level(asking / "own.safetensors")
     pristine = read_statistics(asking / "own_pristine.safetensors").statistics
-    branch, content = LowLevelBranch(weights.model, pristine, ZeroShot()), load_content().encoder
+    branch, content = LowLevelBranch(weights.model, pristine, Settings()), load_semantic().encoder
     for k, q_low in enumerate(own):
         picture = read_image(place / f"pictures/{k}.png")
         d, mean = distance_and_mean(picture, branch)
         distortion = (mean[0] + mean[2:18].sum() / 2).item()
-        seen, _ = content_features(picture, content, ZeroShot())
+        seen, _ = semantic_features(picture, content, Settings())
         chance = 20 * (seen[0] - seen[111]).item() + 1
         total = 2.5 * max(0, d + 0.4 * distortion + 0.5 * chance)
         assert q_low == pytest.approx(low_level_quality(total), rel=1e-4)

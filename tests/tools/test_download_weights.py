@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import tools.download_weights
 from models.weights.clip import import_clip
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(monkeypatch, *arguments):

@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from configs import ZeroShot
+from configs import Settings
 from Evaluation.extended.calibration import calibrate, fit_chance_of_distortion, measure
 from Evaluation.extended.score import PAPER, score_of_weights
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import read_statistics
 from Evaluation.zeroshot import LowLevelBranch
-from models.weights.semantic import load_content
 from models.low_level import LowLevelEncoder
-from models.weights.low_level import load_low_level, to_authors
 from models.weights.files import file_sha256, save_tensors
+from models.weights.low_level import load_low_level, to_authors
+from models.weights.semantic import load_semantic
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def install(*arguments):
@@ -63,17 +63,17 @@ def test_weights_and_their_own_statistics_are_installed(trained, photos, tmp_pat
 
     weights = load_low_level(output)
     assert weights.metadata["steps"] == "3"
-    assert pristine.belongs_to(weights, ZeroShot())
+    assert pristine.belongs_to(weights, Settings())
     one, two = (
-        pristine_of_folder(weights, ZeroShot(), photos, None, print, sizes).statistics.count
+        pristine_of_folder(weights, Settings(), photos, None, print, sizes).statistics.count
         for sizes in ((0,), (0, 240))
     )
     assert pristine.statistics.count == two > one
     score = score_of_weights(weights.metadata, output)
-    content = load_content()
-    branch = LowLevelBranch(weights.model, pristine.statistics, ZeroShot(), content=content.encoder)
+    content = load_semantic()
+    branch = LowLevelBranch(weights.model, pristine.statistics, Settings(), content=content.encoder)
     paths = [photos / "a.png"]
-    regression = fit_chance_of_distortion(paths, content.encoder, ZeroShot())
+    regression = fit_chance_of_distortion(paths, content.encoder, Settings())
     assert score == calibrate(measure(paths, branch), regression, content.sha256, taught=True)
     assert score.distortion_weight > 0 and score.chance_weight > 0
     assert "number_weight" not in weights.metadata
@@ -101,7 +101,7 @@ def test_the_authors_weights_keep_the_papers_score(photos, tmp_path):
     weights = load_low_level(output)
     assert not any("distortion" in key or "distance" in key for key in weights.metadata)
     assert score_of_weights(weights.metadata, output) == PAPER
-    assert read_statistics(tmp_path / "default_pristine.safetensors").belongs_to(weights, ZeroShot())
+    assert read_statistics(tmp_path / "default_pristine.safetensors").belongs_to(weights, Settings())
     assert done.stdout.splitlines()[-1] == "Score of: distance"
 
 

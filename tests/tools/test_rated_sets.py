@@ -10,7 +10,7 @@ from PIL import Image
 
 from datasets.rated.sets import RATED_SETS
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

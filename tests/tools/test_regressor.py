@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from Evaluation.metrics import srcc
 from Evaluation.few_labels.regressor import read_regressor
+from Evaluation.metrics import srcc
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_other_content_weights_are_refused(fit, predict, place, tmp_path):
     assert fit("--features", "content")[0] == 0
     status, out, err = predict("--img_dir", place / "b")
     assert status == 0, err
-    assert "features content" in out and "content weights content.safetensors (sha256 " in out
+    assert "features content" in out and "content weights semantic.safetensors (sha256 " in out
     card = read_regressor(file).card
     assert card["provenance"]["low_level_sha256"] is None
     card["provenance"]["content_sha256"] = "0" * 64

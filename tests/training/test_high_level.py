@@ -13,11 +13,10 @@ from configs import HighLevelTraining
 from losses.group_contrastive import group_contrastive_loss
 from models.high_level import HighLevelEncoder, antonym_quality
 from models.weights.high_level import load_clip, load_high_level
-from models.weights.files import WeightsError
-from training.checkpoint import CheckpointError
 from training.high_level import ProjectedEncoder, high_level_loss, high_level_task, warmed_up
 from training.loop import fit
 from training.run_folder import make_run_folder, read_log
+from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +147,7 @@ def test_other_photographs_or_another_clip_are_not_gone_on_with(config, tmp_path
     for number in range(8):
         Image.new("RGB", (70, 70), (number, 0, 0)).save(copies / f"{number}.png")
     for other in (other_clip, dataclasses.replace(config, data=(str(copies),))):
-        with pytest.raises(CheckpointError, match="has changed since its checkpoint"):
+        with pytest.raises(UserError, match="has changed since its checkpoint"):
             fit(high_level_task(other), other, run, resume=True)
 
 
@@ -158,5 +157,5 @@ def test_what_cannot_be_trained_on_is_named_before_training(config, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"broken\.png: is not a picture"):
         high_level_task(dataclasses.replace(config, data=(*config.data, str(tmp_path))))
-    with pytest.raises(WeightsError, match=r"There are no CLIP weights: .* --set clip_weights=PATH"):
+    with pytest.raises(UserError, match=r"There are no CLIP weights: .* --set clip_weights=PATH"):
         high_level_task(dataclasses.replace(config, clip_weights=""))

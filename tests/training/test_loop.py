@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from configs import LowLevelTraining
-from training.checkpoint import CheckpointError, read_checkpoint
+from training.checkpoint import read_checkpoint
 from training.loop import LossError, Task, fit
 from training.run_folder import checkpoint_of, last_run, make_run_folder, read_log
+from utils.errors import UserError
 
 
 def tiny_task(bad_step=None, epochs=3, data="line"):
@@ -71,7 +72,7 @@ def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tm
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     run = make_run_folder(tmp_path, {})
     fit(tiny_task()[0], LowLevelTraining(), run)
-    with pytest.raises(CheckpointError, match="what it trains on has changed"):
+    with pytest.raises(UserError, match="what it trains on has changed"):
         fit(tiny_task(data="curve")[0], LowLevelTraining(), run, resume=True)
 
 
@@ -101,17 +102,17 @@ def test_runs_are_numbered_and_never_overwritten(tmp_path):
     assert json.loads((tmp_path / "Run0002" / "config_details.json").read_text()) == {"epochs": 1}
     (tmp_path / "Run10000").mkdir()
     assert last_run(tmp_path).name == "Run10000"  # by number, not by name
-    with pytest.raises(CheckpointError, match="no run to go on with"):
+    with pytest.raises(UserError, match="no run to go on with"):
         last_run(tmp_path / "Run0001")
 
 
 def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path):
     path = tmp_path / "latest.pt"
-    with pytest.raises(CheckpointError, match=r"latest\.pt: the run has no checkpoint"):
+    with pytest.raises(UserError, match=r"latest\.pt: the run has no checkpoint"):
         read_checkpoint(path)
     path.write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(CheckpointError, match=r"latest\.pt: not a readable checkpoint"):
+    with pytest.raises(UserError, match=r"latest\.pt: not a readable checkpoint"):
         read_checkpoint(path)
     torch.save({"epoch": 3}, path)
-    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
+    with pytest.raises(UserError, match="not a checkpoint of this version"):
         read_checkpoint(path)

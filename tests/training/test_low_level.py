@@ -9,15 +9,16 @@ import synthetic_weights
 import torch
 from safetensors import safe_open
 
-from configs import RELEASED_LOW_LEVEL, ConfigError, LowLevelTraining
-from datasets.version_folders import SetError, VersionFolder
+from configs import RELEASED_LOW_LEVEL, LowLevelTraining
+from datasets.version_folders import VersionFolder
 from datasets.version_pairs import Batch, VersionPairs
+from losses.distortion_targets import distortion_target_loss
 from losses.quality_aware import quality_aware_loss
-from losses.distortion_targets import taught_loss
 from models.low_level import LowLevelEncoder
-from models.weights.low_level import from_authors, to_authors
 from models.weights.files import file_sha256, save_tensors
+from models.weights.low_level import from_authors, to_authors
 from training.low_level import learning_rates, low_level_loss, low_level_task, read_sets
+from utils.errors import UserError
 
 
 def two_steps(numbers, dtype):
@@ -121,9 +122,9 @@ def test_targets_teach_both_views_at_once():
     config = LowLevelTraining(objective="targets")
     loss = low_level_loss(model, batch, config, torch.device("cpu"), torch.float32, torch.channels_last)
     features = model(views.flatten(0, 1)).unflatten(0, (2, 7))
-    expected = sum(taught_loss(view, targets).item() for view in features) / 2
+    expected = sum(distortion_target_loss(view, targets).item() for view in features) / 2
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    apart = sum(taught_loss(model(view), targets).item() for view in views) / 2
+    apart = sum(distortion_target_loss(model(view), targets).item() for view in views) / 2
     assert loss.item() != pytest.approx(apart, rel=1e-5)
 
 
@@ -154,7 +155,7 @@ def test_the_names_of_all_sets_are_read_before_fsim(tmp_path, monkeypatch):
         (tmp_path / f"{name}.bmp").touch()
     monkeypatch.setattr("training.low_level.annotator_matrices", None)
     config = LowLevelTraining(data=(f"{tmp_path}/good", f"{tmp_path}/bad"), objective="targets")
-    with pytest.raises(SetError, match=r"bad/a/blurred\.bmp: its name does not tell"):
+    with pytest.raises(UserError, match=r"bad/a/blurred\.bmp: its name does not tell"):
         read_sets(config, torch.device("cpu"))
 
 
@@ -184,7 +185,5 @@ def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
     torch.testing.assert_close(weight, wanted.head[0].weight.detach().half().float() + 0.75)
     # Said before the sets are read, which may take minutes.
     monkeypatch.setattr("training.low_level.read_sets", None)
-    with pytest.raises(
-        ConfigError, match=r"'start' takes random, cosines or a file of weights, not 'cosine'"
-    ):
+    with pytest.raises(UserError, match=r"'start' takes random, cosines or a file of weights, not 'cosine'"):
         low_level_task(dataclasses.replace(config, start="cosine"))

@@ -10,14 +10,14 @@ import synthetic_inputs as inputs
 import torch
 from PIL import Image
 
-from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, ZeroShot
-from datasets.distorted.jpeg_augmentation import deliver
+from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, Settings
 from datasets.distorted.distortions import apply
+from datasets.distorted.jpeg_augmentation import deliver
 from datasets.distorted.synthesis import versions
+from Evaluation.distance import distance_of_quality, low_level_quality, statistics
 from Evaluation.extended.calibration import (
     KINDS,
     LEVELS,
-    CalibrationError,
     Measurements,
     calibrate,
     centre,
@@ -26,13 +26,13 @@ from Evaluation.extended.calibration import (
     measure,
     trained_on_targets,
 )
-from Evaluation.extended.semantic_features import content_features
-from Evaluation.distance import distance_of_quality, low_level_quality, statistics
 from Evaluation.extended.score import LowLevelScore
+from Evaluation.extended.semantic_features import semantic_features
 from Evaluation.few_labels.ridge import fit_ridge
 from Evaluation.zeroshot import LowLevelBranch, distance_and_mean
-from models.weights.semantic import load_content
 from models.low_level import LowLevelEncoder
+from models.weights.semantic import load_semantic
+from utils.errors import UserError
 
 # Structure, total and two levels of each version; then two content features, and as many more as there are.
 MEASURED = Measurements(
@@ -76,7 +76,7 @@ def test_other_weights_have_no_levels_to_weigh():
     ({}, (0.5, -0.01, -1000.0), "do not tell distorted photographs"),
 ])  # fmt: skip
 def test_measurements_that_make_no_score(changes, regression, reason):
-    with pytest.raises(CalibrationError, match=reason):
+    with pytest.raises(UserError, match=reason):
         calibrate(replace(MEASURED, **changes), regression, "abc", taught=True)
 
 
@@ -91,7 +91,7 @@ def test_what_the_configuration_says_of_targets():
     assert not trained_on_targets({"configuration": "{}"})
     assert not trained_on_targets({"steps": "3"})
     for damaged in ("{", '["targets"]'):
-        with pytest.raises(CalibrationError, match="'configuration' in the weights' metadata"):
+        with pytest.raises(UserError, match="'configuration' in the weights' metadata"):
             trained_on_targets({"configuration": damaged})
 
 
@@ -111,8 +111,8 @@ def test_the_centre_of_a_picture():
 def branch():
     torch.manual_seed(0)
     features = torch.randn(300, 128, generator=torch.Generator().manual_seed(1))
-    content = load_content().encoder
-    return LowLevelBranch(LowLevelEncoder().eval(), statistics(features), ZeroShot(), content=content)
+    content = load_semantic().encoder
+    return LowLevelBranch(LowLevelEncoder().eval(), statistics(features), Settings(), content=content)
 
 
 def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
@@ -136,7 +136,7 @@ def test_each_version_is_measured_as_its_file_would_be(branch, tmp_path):
                 version = np.rint(apply(kind, photograph, level, next(generators)) * 255).astype(np.uint8)
                 tensor = torch.from_numpy(version).permute(2, 0, 1).float() / 255
                 expected.append(distance_and_mean(tensor, centred))
-                seen.append(content_features(tensor, branch.content, ZeroShot())[0])
+                seen.append(semantic_features(tensor, branch.content, Settings())[0])
     np.testing.assert_allclose(distances, [d for d, _ in expected], rtol=1e-6)
     np.testing.assert_allclose(means, torch.stack([mean for _, mean in expected]), rtol=1e-6)
     np.testing.assert_allclose(measured.contents, torch.stack(seen), rtol=1e-6)
@@ -170,7 +170,7 @@ def test_the_chance_of_distortion_is_what_tells_versions_from_references(branch,
             distorted.append(0.0 if "REF" in stem else 1.0)
     assert len(distorted) == 2 * 2 * 5 and sum(distorted) == 2 * 2 * 4
     expected = fit_ridge(np.stack(features), np.array(distorted), (0.1, 1.0, 10.0, 100.0), standardise=True)
-    found = fit_chance_of_distortion(sorted(tmp_path.iterdir()), branch.content, ZeroShot(), most=2)
+    found = fit_chance_of_distortion(sorted(tmp_path.iterdir()), branch.content, Settings(), most=2)
     assert len(found) == 113
     np.testing.assert_allclose(found, [*expected.weights, expected.intercept], rtol=6e-3)
 

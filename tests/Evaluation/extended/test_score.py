@@ -8,10 +8,9 @@ import pytest
 import synthetic_inputs as inputs
 import torch
 
-from configs import ZeroShot
+from configs import Settings
 from datasets.rated.sets import RatedImage
 from Evaluation.distance import statistics
-from Evaluation.features import resize, with_two_patches
 from Evaluation.extended.score import (
     PAPER,
     LowLevelScore,
@@ -21,6 +20,7 @@ from Evaluation.extended.score import (
     visible_distortion,
     without_score,
 )
+from Evaluation.features import resize, with_two_patches
 from Evaluation.patches import centre_weights, extract_patches
 from Evaluation.zeroshot import (
     LowLevelBranch,
@@ -28,8 +28,8 @@ from Evaluation.zeroshot import (
     low_level_distance,
     score_picture,
 )
-from models.weights.semantic import load_content
-from models.weights.files import WeightsError
+from models.weights.semantic import load_semantic
+from utils.errors import UserError
 
 ANY = RatedImage("any", Path("any"))
 FILE = Path("w.safetensors")
@@ -95,14 +95,14 @@ def by_numpy(picture, pristine, scale, weight, chance_weight, centre_deviation):
                                      (9.0, 0.0, 40.0), (9.0, 30.0, 40.0)])  # fmt: skip
 def test_the_formula(picture, pristine, numbers, centre_deviation):
     score = LowLevelScore(*numbers, REGRESSION, centre_deviation)
-    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot(), score=score, content=ThreeNumbers())
+    branch = LowLevelBranch(FourNumbers(), pristine, Settings(), score=score, content=ThreeNumbers())
     picture = resize(picture, 240, 340)
     expected = by_numpy(picture, pristine, *numbers, centre_deviation)
     assert score_picture(ANY, picture, branch).q_low == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_papers_score_is_the_distance_to_the_last_bit(picture, pristine):
-    branch = LowLevelBranch(FourNumbers(), pristine, ZeroShot())
+    branch = LowLevelBranch(FourNumbers(), pristine, Settings())
     assert branch.score == PAPER == LowLevelScore(1.0, 0.0, 0.0, (), float("inf"), "")
     assert low_level_distance(picture, branch) == distance_and_mean(picture, branch)[0]
     assert PAPER.total(0.1 + 0.2, torch.full((128,), -7.0)) == 0.1 + 0.2
@@ -128,10 +128,10 @@ def test_the_chance_of_distortion_is_of_the_first_features():
 
 
 def test_a_small_picture_is_enlarged_and_a_large_one_is_itself(picture):
-    enlarged, note = with_two_patches(picture[:, :60, :100], ZeroShot())
+    enlarged, note = with_two_patches(picture[:, :60, :100], Settings())
     assert (tuple(enlarged.shape), note) == ((3, 144, 240), ", enlarged to 240x144")
     assert len(extract_patches(enlarged, 96, 48)) >= 2
-    same, note = with_two_patches(picture, ZeroShot())
+    same, note = with_two_patches(picture, Settings())
     assert same is picture and note == ""
 
 
@@ -163,7 +163,7 @@ def test_the_score_that_metadata_asks_for():
 def test_a_score_that_is_no_longer_computed_is_refused():
     assert score_of_weights({"number_weight": "0.0", "number_regression": "[]"}, FILE) == PAPER
     with pytest.raises(
-        WeightsError, match=r"^w\.safetensors: asks for a score with 'number_weight', which is no"
+        UserError, match=r"^w\.safetensors: asks for a score with 'number_weight', which is no"
     ):
         score_of_weights({"number_weight": "1.16"}, FILE)
 
@@ -171,11 +171,11 @@ def test_a_score_that_is_no_longer_computed_is_refused():
 def test_a_score_belongs_to_content_weights():
     device = torch.device("cpu")
     assert content_of_score(LowLevelScore(2.0, 3.0), FILE, device) is None
-    content = load_content()
+    content = load_semantic()
     asking = LowLevelScore(2.0, 3.0, 1.0, tuple(range(113)), 0.4, content.sha256)
     assert content_of_score(asking, FILE, device).sha256 == content.sha256
     with pytest.raises(
-        WeightsError, match=r"^w\.safetensors: its score was made for content weights sha256 0000"
+        UserError, match=r"^w\.safetensors: its score was made for content weights sha256 0000"
     ):
         content_of_score(replace(asking, content_sha256="0" * 64), FILE, device)
 
@@ -187,7 +187,7 @@ def test_a_score_belongs_to_content_weights():
 def test_metadata_whose_regression_is_none(regression):
     expected = r"^w\.safetensors: 'chance_regression' is .* list of 113 finite"
     for weight in ("3",) if regression == "[]" else ("3", "0"):
-        with pytest.raises(WeightsError, match=expected):
+        with pytest.raises(UserError, match=expected):
             score_of_weights({"chance_weight": weight, "chance_regression": regression}, FILE)
 
 
@@ -200,14 +200,14 @@ def test_metadata_whose_regression_is_none(regression):
     ("chance_weight", "none", "of 0 or more"),
 ])  # fmt: skip
 def test_metadata_that_asks_for_no_score(key, value, expected):
-    with pytest.raises(WeightsError) as caught:
+    with pytest.raises(UserError) as caught:
         score_of_weights({key: value}, FILE)
     assert str(caught.value) == f"w.safetensors: '{key}' is '{value}', expected a finite number {expected}."
 
 
 @pytest.mark.parametrize("deviation", ["none", "nan", "0", "0.09", "-1", "-inf"])
 def test_metadata_that_asks_for_no_weights_of_patches(deviation):
-    with pytest.raises(WeightsError, match=r"^w\.safetensors: 'centre_deviation' is .* 0.1 or more, or inf"):
+    with pytest.raises(UserError, match=r"^w\.safetensors: 'centre_deviation' is .* 0.1 or more, or inf"):
         score_of_weights({"centre_deviation": deviation}, FILE)
     assert score_of_weights({"centre_deviation": "0.1"}, FILE) == LowLevelScore(centre_deviation=0.1)
     assert (

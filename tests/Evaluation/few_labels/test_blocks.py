@@ -8,27 +8,28 @@ import numpy as np
 import pytest
 import synthetic_inputs as inputs
 import torch
+from Evaluation.few_labels.protocol.blocks import BLOCKS, halved, load_blocks, make_blocks
+from Evaluation.few_labels.protocol.feature_table import Store, table_of_features
 from PIL import Image
 
-from configs import ZeroShot
+from configs import Settings
 from datasets.decoder import read_image
 from datasets.rated.sets import unrated_folder
+from Evaluation.distance import statistics
+from Evaluation.features import resize
 from Evaluation.few_labels import blocks as feature_blocks
 from Evaluation.few_labels import feature_table
-from Evaluation.distance import statistics
 from Evaluation.grepq import Encoders, add_encoder_arguments
-from Evaluation.few_labels.protocol.blocks import BLOCKS, BlockError, halved, load_blocks, make_blocks
-from Evaluation.few_labels.protocol.feature_table import Store, table_of_features
-from Evaluation.features import resize
 from Evaluation.patches import centre_weights, extract_patches
-from models.weights.semantic import load_content
 from models.weights.low_level import find_low_level, load_low_level
+from models.weights.semantic import load_semantic
+from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def encoders():
     return Encoders(
-        load_low_level(find_low_level()), None, torch.device("cpu"), torch.float32, load_content()
+        load_low_level(find_low_level()), None, torch.device("cpu"), torch.float32, load_semantic()
     )
 
 
@@ -39,7 +40,7 @@ def picture():
 
 
 def blocks_by_name(encoders):
-    return {block.name: block for block in make_blocks(encoders, BLOCKS, ZeroShot())}
+    return {block.name: block for block in make_blocks(encoders, BLOCKS, Settings())}
 
 
 def test_patch_blocks_are_the_centred_statistics_of_the_zero_shot_patches(encoders, picture):
@@ -105,7 +106,7 @@ def test_a_half_is_never_smaller_than_what_is_needed():
 
 @pytest.mark.parametrize("size", [(40, 40), (97, 100), (20, 300)])
 def test_small_pictures_have_all_blocks(encoders, size):
-    for block in make_blocks(encoders, BLOCKS, ZeroShot()):
+    for block in make_blocks(encoders, BLOCKS, Settings()):
         features, _ = block.compute(torch.rand(3, *size))
         assert features.shape == (block.length,) and features.dtype == torch.float32
         assert torch.isfinite(features).all()
@@ -133,11 +134,11 @@ def test_which_blocks_are_meant(tiny_clip_file):
     assert asked("high", **clip) == ["high"]
     assert asked("content", "low_patches") == ["low_patches", "content"]
     assert asked("high", "content", **clip) == ["high", "content"]
-    with pytest.raises(BlockError, match="--features medium: there are both, all, high, low,"):
+    with pytest.raises(UserError, match="--features medium: there are both, all, high, low,"):
         asked("medium")
-    with pytest.raises(BlockError, match="high cannot be had with --branch low; there are low,"):
+    with pytest.raises(UserError, match="high cannot be had with --branch low; there are low,"):
         asked("both", branch="low")
-    with pytest.raises(BlockError, match="content cannot be had with --branch high; there are high, high_h"):
+    with pytest.raises(UserError, match="content cannot be had with --branch high; there are high, high_h"):
         asked("content", branch="high", **clip)
     with pytest.raises(ValueError, match="There are no CLIP weights"):
         asked("both")
@@ -149,7 +150,7 @@ def test_only_encoders_in_use_are_named(tiny_clip_file):
     add_encoder_arguments(parser)
     said = []
     encoders, _ = load_blocks(parser.parse_args(["--features", "content"]), said.append)
-    assert encoders.line() == f"content weights content.safetensors (sha256 {encoders.content.sha256[:12]})"
+    assert encoders.line() == f"content weights semantic.safetensors (sha256 {encoders.content.sha256[:12]})"
     encoders, _ = load_blocks(parser.parse_args(["--features", "low"]), said.append)
     assert encoders.checksums()["content_sha256"] is None
     assert not any("--features" in sentence for sentence in said)
@@ -164,7 +165,7 @@ def test_stores_are_filled_one_by_one_and_read_again(encoders, tmp_path, monkeyp
     for k in range(2):
         Image.fromarray(inputs.image_under_test(k)).save(tmp_path / f"{k}.png")
     images = unrated_folder(tmp_path).images
-    low, patches = make_blocks(encoders, ("low", "low_patches"), ZeroShot())
+    low, patches = make_blocks(encoders, ("low", "low_patches"), Settings())
     stores = [Store((low,), tmp_path / "low.h5"), Store((patches,), tmp_path / "patches.h5")]
     alone, complete = table_of_features(images, stores[:1])
     assert complete
@@ -190,7 +191,7 @@ def test_stores_are_filled_one_by_one_and_read_again(encoders, tmp_path, monkeyp
 
 def test_without_a_path_nothing_is_written(encoders, tmp_path):
     Image.fromarray(np.zeros((30, 30, 3), np.uint8)).save(tmp_path / "0.png")
-    low, patches = make_blocks(encoders, ("low", "low_patches"), ZeroShot())
+    low, patches = make_blocks(encoders, ("low", "low_patches"), Settings())
     rows, _ = table_of_features(
         unrated_folder(tmp_path).images, [Store((low,), None), Store((patches,), None)]
     )

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
+from Evaluation.few_labels.protocol.report import result_lines, settings_of
 from scipy import stats
 
 from configs import FewLabels
 from datasets.rated.sets import RatedImage, RatedSet
 from Evaluation.few_labels import published
 from Evaluation.few_labels.protocol import LabelRow, evaluate, summarise
-from Evaluation.few_labels.protocol.report import result_lines, settings_of
-from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
 from Evaluation.few_labels.ridge import fit_ridge
-from Evaluation.few_labels.splits import SplitError, draw_splits
-from Evaluation.reports.tables import FolderError, check_folder
+from Evaluation.few_labels.splits import draw_splits
+from Evaluation.reports.tables import check_folder
+from utils.errors import UserError
 
 SETTINGS = FewLabels(n_labels=(10, 30), splits=3)
 
@@ -72,7 +73,7 @@ def test_equal_predictions_have_no_correlation(data):
 
 def test_too_many_labels_are_said_before_anything_is_computed(data, monkeypatch):
     monkeypatch.setattr("Evaluation.few_labels.protocol.fit_ridge", lambda *_: pytest.fail("computed"))
-    with pytest.raises(SplitError, match="--n_labels 200: split 0 has 48 pictures"):
+    with pytest.raises(UserError, match="--n_labels 200: split 0 has 48 pictures"):
         evaluate(data, draw_splits("set", data.images, SETTINGS).splits, (10, 200), (1.0,))
 
 
@@ -104,10 +105,10 @@ def test_a_folder_of_other_settings_is_not_written_over(data, tmp_path):
         (settings_of(replace(rated, images=data.images[1:]), [], SETTINGS, None), "scores_sha256"),
         (settings_of(rated, [], SETTINGS, draw_splits("set", data.images, SETTINGS)), "split_file_sha256"),
     ):
-        with pytest.raises(FolderError, match=rf"result of other settings \(.*{word}.*--output"):
+        with pytest.raises(UserError, match=rf"result of other settings \(.*{word}.*--output"):
             check_folder(tmp_path, "few_labels", changed)
     path.write_text("{}")
-    with pytest.raises(FolderError, match="is no result of this script"):
+    with pytest.raises(UserError, match="is no result of this script"):
         check_folder(tmp_path, "few_labels", known)
-    with pytest.raises(FolderError, match="is a file"):
+    with pytest.raises(UserError, match="is a file"):
         check_folder(path, "few_labels", known)

@@ -8,7 +8,8 @@ import pytest
 
 from configs import FewLabels
 from datasets.rated.sets import RatedImage
-from Evaluation.few_labels.splits import SplitError, check_names, draw_splits, read_splits, write_splits
+from Evaluation.few_labels.splits import check_names, draw_splits, read_splits, write_splits
+from utils.errors import UserError
 
 PICTURES = [RatedImage(f"{k:03}.png", Path()) for k in range(100)]
 CONTENTS = [RatedImage(f"{k:03}.png", Path(), reference=f"r{k % 17}") for k in range(100)]
@@ -76,17 +77,17 @@ def test_official_parts_are_used_when_asked_for():
     assert {known[name] for name in split.test} == {"test"}
     assert {known[name] for name in split.pool} == {"train", "validation"}
     assert "the official parts are not used" in draw_splits("set", parts, SETTINGS).rule
-    with pytest.raises(SplitError, match="no official training and test part"):
+    with pytest.raises(UserError, match="no official training and test part"):
         draw_splits("set", PICTURES, replace(SETTINGS, protocol="official"))
 
 
 def test_too_few_pictures():
     split = draw_splits("set", PICTURES[:10], SETTINGS).splits[0]
-    with pytest.raises(SplitError, match="--n_labels 9: split 0 has 8 pictures to label"):
+    with pytest.raises(UserError, match="--n_labels 9: split 0 has 8 pictures to label"):
         split.labelled(9)
-    with pytest.raises(SplitError, match="leaves fewer than 3 pictures to test on"):
+    with pytest.raises(UserError, match="leaves fewer than 3 pictures to test on"):
         split.labelled(5)
-    with pytest.raises(SplitError, match="all pictures are of one content"):
+    with pytest.raises(UserError, match="all pictures are of one content"):
         draw_splits("set", [replace(picture, reference="r") for picture in PICTURES], SETTINGS)
 
 
@@ -97,25 +98,25 @@ def test_the_file_gives_the_splits_back(tmp_path, protocol):
     again = read_splits(tmp_path / "s.json")
     assert again == replace(drawn, source=str(tmp_path / "s.json"))
     check_names(again, [picture.name for picture in CONTENTS], "set")
-    with pytest.raises(SplitError, match=r"2 of its pictures are not .* set .*: 003.png, 050.png"):
+    with pytest.raises(UserError, match=r"2 of its pictures are not .* set .*: 003.png, 050.png"):
         check_names(again, [p.name for p in CONTENTS if p.name not in ("003.png", "050.png")], "set")
 
 
 def test_a_file_that_is_no_split_file_is_a_sentence(tmp_path):
     path = tmp_path / "s.json"
-    with pytest.raises(SplitError, match="no readable split file"):
+    with pytest.raises(UserError, match="no readable split file"):
         read_splits(path)
     for text in ("[]", '{"kind": "few_labels"}'):
         path.write_text(text)
-        with pytest.raises(SplitError, match="is no split file"):
+        with pytest.raises(UserError, match="is no split file"):
             read_splits(path)
     write_splits(path, draw_splits("set", PICTURES, SETTINGS))
     content = json.loads(path.read_text())
     content["splits"][1]["pool"][0] = "another.png"
     path.write_text(json.dumps(content))
-    with pytest.raises(SplitError, match="the names of split 1 are not those of its sha256"):
+    with pytest.raises(UserError, match="the names of split 1 are not those of its sha256"):
         read_splits(path)
     del content["splits"][0]["test"]
     path.write_text(json.dumps(content))
-    with pytest.raises(SplitError, match="no split file of this version"):
+    with pytest.raises(UserError, match="no split file of this version"):
         read_splits(path)

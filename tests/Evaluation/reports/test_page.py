@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from Evaluation.metrics import fit_logistic
-from Evaluation.reports.results import ResultError, read_result
 from Evaluation.reports.page import page, shown_names
+from Evaluation.reports.results import read_result
 from Evaluation.reports.svg_plot import Plot, nice_ticks, padded
 from Evaluation.reports.thumbnails import thumbnails
+from utils.errors import UserError
 
 PROTOCOL = "Protocol: CLIVE, 40 of 1162 images; MOS in [0, 100]."
 METRIC = {"name": "srcc", "value": 0.45678, "low": 0.4, "high": 0.5, "note": ""}
@@ -201,13 +202,13 @@ def test_few_labels_whose_median_is_undefined(tmp_path):
     (zeroshot(metrics=[7]), "is damaged"),
 ])  # fmt: skip
 def test_other_files_are_refused_in_a_sentence(tmp_path, data, reason):
-    with pytest.raises(ResultError, match=reason) as raised:
+    with pytest.raises(UserError, match=reason) as raised:
         read(tmp_path, data)
     assert str(raised.value).startswith(f"{tmp_path / 'result.json'}: ")
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ResultError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_result(tmp_path / "gone.json")
 
 

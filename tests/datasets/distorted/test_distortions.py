@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from configs import SYNTHESIS_PRESETS, ConfigError, Synthesis
+from configs import SYNTHESIS_PRESETS, Synthesis
 from datasets.distorted.distortions import DISTORTIONS, apply, level_before_shrinking, split_kind
+from utils.errors import UserError
 
 KINDS = list(dict.fromkeys((*DISTORTIONS, *SYNTHESIS_PRESETS["default"].kinds)))
 
@@ -226,7 +227,7 @@ def test_every_kind_of_the_presets_exists_and_wrong_ones_name_the_nearest():
                 split_kind(kind)
     assert set(DISTORTIONS) == {kind for kind in KINDS if "+" not in kind}
     for kind in ("gausian_blur", "jpeg+gausian_blur"):
-        with pytest.raises(ConfigError, match="'gausian_blur': did you mean 'gaussian_blur'"):
+        with pytest.raises(UserError, match="'gausian_blur': did you mean 'gaussian_blur'"):
             apply(kind, scene(), 0.5, np.random.default_rng(0))
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(UserError, match="between 0 and 1"):
         apply("jpeg", scene(), 1.5, np.random.default_rng(0))

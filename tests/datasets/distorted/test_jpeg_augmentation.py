@@ -54,7 +54,7 @@ def test_a_draw_does_not_move_the_next_one():
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])
 def test_a_share_outside_0_to_1_is_refused(share):
-    from configs import ConfigError, LowLevelTraining
+    from configs import LowLevelTraining, UserError
 
-    with pytest.raises(ConfigError, match="'delivery' takes a share"):
+    with pytest.raises(UserError, match="'delivery' takes a share"):
         LowLevelTraining(delivery=share)

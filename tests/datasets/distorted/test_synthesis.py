@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from configs import AUTHORS_SYNTHESIS, SYNTHESIS_PRESETS, ConfigError, Synthesis
+from configs import AUTHORS_SYNTHESIS, SYNTHESIS_PRESETS, Synthesis
+from datasets.decoder import decode_pixels
 from datasets.distorted import synthesis
-from datasets.decoder import ImageReadError, decode_pixels
 from datasets.distorted.distortions import DISTORTIONS, level_before_shrinking, split_kind
 from datasets.distorted.synthesis import deal, levels_of, synthesize
+from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SMALL = Synthesis(kinds=("gaussian_blur", "white_noise", "jpeg"), versions=3, crop_size=64)
@@ -181,7 +182,7 @@ def test_a_set_of_before_a_field_was_there_goes_on(tmp_path):
         del old[field]
     record.write_text(json.dumps(old))
     assert synthesize([tmp_path / "photos"], tmp_path / "out", SMALL, 1).present == 1
-    with pytest.raises(ConfigError, match=r"was made with shrink=\[1\.0\], not \[0\.9\]"):
+    with pytest.raises(UserError, match=r"was made with shrink=\[1\.0\], not \[0\.9\]"):
         synthesize([tmp_path / "photos"], tmp_path / "out", dataclasses.replace(SMALL, shrink=(0.9,)), 1)
 
 
@@ -220,17 +221,17 @@ def test_a_photograph_must_be_large_enough_once_it_is_shrunk(tmp_path):
     config = dataclasses.replace(SMALL, shrink=(1.0, 0.5), crops=2)
     summary = synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
     assert "a.png: is 200 x 80 pixels; a photograph needs 128 on both sides (64, or" in summary.failures[0]
-    with pytest.raises(ConfigError, match="'short_sides' takes 0 or 128 and more, not 100"):
+    with pytest.raises(UserError, match="'short_sides' takes 0 or 128 and more, not 100"):
         dataclasses.replace(config, short_sides=(100,))
 
 
 def test_chains_exclude_fixed_levels_and_the_same_distortion_twice():
     kinds = ("lens_blur", "jpeg|jpeg|jpeg2000")
     assert Synthesis(kinds, chain_lengths=(1.0, 1.0)).kinds == kinds
-    with pytest.raises(ConfigError, match="'levels' and 'chain_lengths' exclude each other"):
+    with pytest.raises(UserError, match="'levels' and 'chain_lengths' exclude each other"):
         Synthesis(kinds, levels=(0.5,), chain_lengths=(1.0, 1.0))
     for twice in (("jpeg", "lens_blur|jpeg"), ("lens_blur+jpeg", "haze")):
-        with pytest.raises(ConfigError, match="each distortion stands in one entry of 'kinds', without"):
+        with pytest.raises(UserError, match="each distortion stands in one entry of 'kinds', without"):
             Synthesis(twice, chain_lengths=(1.0, 1.0))
 
 
@@ -320,11 +321,11 @@ def test_other_settings_in_the_same_folder_are_an_error_that_names_the_field(tmp
     record = json.loads((tmp_path / "out" / "synthesis.json").read_text())
     assert record == json.loads(json.dumps(dataclasses.asdict(SMALL)))
     before = contents(tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"out was made with seed=0, not 7: choose another --output"):
+    with pytest.raises(UserError, match=r"out was made with seed=0, not 7: choose another --output"):
         synthesize([tmp_path / "photos"], tmp_path / "out", dataclasses.replace(SMALL, seed=7), 1)
     assert contents(tmp_path / "out") == before
     (tmp_path / "out" / "synthesis.json").write_text('{"seed"')
-    with pytest.raises(ConfigError, match=r"synthesis\.json: is damaged"):
+    with pytest.raises(UserError, match=r"synthesis\.json: is damaged"):
         synthesize([tmp_path / "photos"], tmp_path / "out", SMALL, 1)
 
 
@@ -350,7 +351,7 @@ def test_other_settings_in_the_same_folder_are_an_error_that_names_the_field(tmp
     ("seed", -1, "'seed' must be at least 0"),
 ])  # fmt: skip
 def test_configurations_that_make_no_set(tmp_path, field, value, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         synthesize([tmp_path], tmp_path / "out", dataclasses.replace(Synthesis(), **{field: value}), 1)
     assert not (tmp_path / "out").exists()
 
@@ -358,9 +359,9 @@ def test_configurations_that_make_no_set(tmp_path, field, value, message):
 def test_presets_are_good_and_workers_are_checked(tmp_path):
     for preset in SYNTHESIS_PRESETS.values():
         assert all(split_kind(kind) for kinds in preset.kinds for kind in kinds.split("|"))
-    with pytest.raises(ConfigError, match="workers is 1 or more, not 0"):
+    with pytest.raises(UserError, match="workers is 1 or more, not 0"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 0)
-    with pytest.raises(ImageReadError, match="holds no picture"):
+    with pytest.raises(UserError, match="holds no picture"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 1)
     assert not (tmp_path / "out").exists()
 

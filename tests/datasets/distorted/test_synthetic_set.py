@@ -8,10 +8,16 @@ import torch
 from PIL import Image
 
 from datasets.decoder import read_image
+from datasets.distorted.synthetic_set import (
+    KINDS,
+    LEVELS,
+    load_synthetic_set,
+    make_synthetic_set,
+    of_each_photograph,
+)
 from datasets.fsim import fsim_matrix
 from datasets.rated.sets import load_scores_table
-from datasets.rated.score_files import RatedSetError
-from datasets.distorted.synthetic_set import KINDS, LEVELS, load_synthetic_set, make_synthetic_set, of_each_photograph
+from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -107,5 +113,5 @@ def test_bad_input_is_one_sentence(photos, tmp_path, run_script):
         assert words in said
         assert "Traceback" not in said
     assert not (tmp_path / "out" / "scores.csv").exists()
-    with pytest.raises(RatedSetError, match="make_synthetic_set"):
+    with pytest.raises(UserError, match="make_synthetic_set"):
         load_synthetic_set(tmp_path)

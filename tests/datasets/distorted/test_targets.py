@@ -8,8 +8,9 @@ import pytest
 from configs import SYNTHESIS_PRESETS
 from datasets.distorted.distortions import DISTORTIONS, split_kind
 from datasets.distorted.synthesis import levels_of, versions
-from datasets.distorted.targets import PHOTOMETRIC, TAUGHT, taught_targets, version_levels
-from datasets.version_folders import SetError, VersionFolder
+from datasets.distorted.targets import PHOTOMETRIC, TARGETS, distortion_targets, version_levels
+from datasets.version_folders import VersionFolder
+from utils.errors import UserError
 
 STEMS = ("00_REF", "01_jpeg_0.50", "02_haze_0.25", "03_under_exposure_1.00+dark_noise_0.00")
 
@@ -19,7 +20,7 @@ def folder(stems=STEMS):
 
 
 def test_targets_of_each_sort_of_version():
-    targets = taught_targets(version_levels(folder()), np.array((1.0, 0.96, 0.91, 0.75)))
+    targets = distortion_targets(version_levels(folder()), np.array((1.0, 0.96, 0.91, 0.75)))
     assert targets.shape == (4, 2 + len(DISTORTIONS)) and targets.dtype == np.float32
     # Structure is unknown where light was changed.
     np.testing.assert_allclose(targets[:, 0], (0, 0.4, np.nan, np.nan), atol=1e-6)
@@ -31,13 +32,13 @@ def test_targets_of_each_sort_of_version():
         (3, "under_exposure", 1),
         (3, "dark_noise", 0.2),
     ):
-        expected[row, TAUGHT.index(kind) - 2] = value
+        expected[row, TARGETS.index(kind) - 2] = value
     np.testing.assert_allclose(targets[:, 2:], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("stem", ["01_blurred_0.5", "01_jpeg", "01_jpeg_2.00", "house", "01_jpeg_0.5+haze"])
 def test_other_names_are_one_sentence(stem):
-    with pytest.raises(SetError, match=rf"^set/a/{stem.replace('+', '.')}.bmp: its name does not tell"):
+    with pytest.raises(UserError, match=rf"^set/a/{stem.replace('+', '.')}.bmp: its name does not tell"):
         version_levels(folder(("00_REF", stem)))
 
 

@@ -10,7 +10,8 @@ import scipy.io
 from PIL import Image
 
 from datasets.rated.readers import LIVE_BLOCKS
-from datasets.rated.sets import RATED_SETS, RatedSetError, find_layout, load_rated_set, shortfall
+from datasets.rated.sets import RATED_SETS, find_layout, load_rated_set, shortfall
+from utils.errors import UserError
 
 
 def pictures(folder, *names):
@@ -101,7 +102,7 @@ def test_koniq_scores_without_the_official_parts_are_the_same(koniq):
 def test_koniq_mos_of_an_unknown_scale_is_refused(koniq):
     (koniq / "koniq10k_distributions_sets.csv").unlink()
     text(koniq / "koniq10k_scores_and_distributions.csv", "image_name,MOS", "10004473376.jpg,3.8")
-    with pytest.raises(RatedSetError, match="expected a column 'MOS_zscore', or the columns 'MOS' and 'set'"):
+    with pytest.raises(UserError, match="expected a column 'MOS_zscore', or the columns 'MOS' and 'set'"):
         load_rated_set("KonIQ-10k", koniq)
 
 
@@ -240,7 +241,7 @@ def test_live_realigned_scores_without_orgs(live):
 def test_live_cut_to_the_distorted_is_refused(live):
     kept = LIVE_DMOS[ORGS == 0][None]
     scipy.io.savemat(live / "dmos_realigned.mat", {"dmos_new": kept, "orgs": kept * 0})
-    with pytest.raises(RatedSetError, match=r"dmos_realigned\.mat: 'dmos_new' has 779 entries, expected 982"):
+    with pytest.raises(UserError, match=r"dmos_realigned\.mat: 'dmos_new' has 779 entries, expected 982"):
         load_rated_set("LIVE", live)
 
 
@@ -276,7 +277,7 @@ def test_csiq(tmp_path, folders):
 
 def test_csiq_unknown_distortion(tmp_path):
     workbook(tmp_path / "csiq.beta.xlsx", all_by_image=[*CSIQ_ROWS[:4], [*CSIQ_ROWS[4][:5], "fog", 1, 0, 0]])
-    with pytest.raises(RatedSetError, match="row 5 of sheet 'all_by_image': dst_type 'fog' is none of noise"):
+    with pytest.raises(UserError, match="row 5 of sheet 'all_by_image': dst_type 'fog' is none of noise"):
         load_rated_set("CSIQ", tmp_path)
 
 
@@ -300,10 +301,10 @@ def test_tid2013(tmp_path):
 
 def test_tid2013_line_that_is_not_score_and_name(tmp_path):
     text(tmp_path / "mos_with_names.txt", "5.5 I01_01_1.bmp", "5.5")
-    with pytest.raises(RatedSetError, match="line 2: has 1 cells, expected these: mos, image"):
+    with pytest.raises(UserError, match="line 2: has 1 cells, expected these: mos, image"):
         load_rated_set("TID2013", tmp_path)
     text(tmp_path / "mos_with_names.txt", "I01_01_1.bmp 5.5")
-    with pytest.raises(RatedSetError, match=r"line 1: mos 'I01_01_1\.bmp' is not a finite number"):
+    with pytest.raises(UserError, match=r"line 1: mos 'I01_01_1\.bmp' is not a finite number"):
         load_rated_set("TID2013", tmp_path)
 
 
@@ -392,7 +393,7 @@ def test_bid(tmp_path, folder):
 
 def test_bid_in_the_old_format(tmp_path):
     (tmp_path / "DatabaseGrades.xls").write_bytes(b"\xd0\xcf\x11\xe0")
-    with pytest.raises(RatedSetError, match=r"old Excel format; save it beside itself as \.xlsx or \.csv"):
+    with pytest.raises(UserError, match=r"old Excel format; save it beside itself as \.xlsx or \.csv"):
         load_rated_set("BID", tmp_path)
 
 

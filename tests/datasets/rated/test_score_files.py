@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.rated.score_files import RatedSetError, read_lines, read_table
+from datasets.rated.score_files import read_lines, read_table
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -48,20 +49,20 @@ def test_the_named_sheet_goes_before_others_with_the_columns(tmp_path):
 
 
 def test_workbook_without_the_columns(book):
-    with pytest.raises(RatedSetError, match=r"no row has the columns 'image', 'dmos'; .* 'Sheet', 'scores'"):
+    with pytest.raises(UserError, match=r"no row has the columns 'image', 'dmos'; .* 'Sheet', 'scores'"):
         read_table(book, ("image", "dmos"))
 
 
 def test_workbook_without_openpyxl(book, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(RatedSetError, match=r"book\.xlsx: .* pip install openpyxl"):
+    with pytest.raises(UserError, match=r"book\.xlsx: .* pip install openpyxl"):
         read_table(book, ("image", "mos"))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 2000, -30])
 def test_damaged_workbook(book, keep):
     book.write_bytes(book.read_bytes()[:keep])
-    with pytest.raises(RatedSetError, match=r"book\.xlsx: is not a readable \.xlsx file"):
+    with pytest.raises(UserError, match=r"book\.xlsx: is not a readable \.xlsx file"):
         read_table(book, ("image", "mos"))
 
 
@@ -71,9 +72,9 @@ def test_empty_and_wrong_cells_of_a_workbook(tmp_path):
         workbook.active.append(row)
     workbook.save(tmp_path / "book.xlsx")
     nameless, scoreless = read_table(tmp_path / "book.xlsx", ("image", "mos"))
-    with pytest.raises(RatedSetError, match="row 2 of sheet 'Sheet': the column 'image' is empty"):
+    with pytest.raises(UserError, match="row 2 of sheet 'Sheet': the column 'image' is empty"):
         nameless.text("image")
-    with pytest.raises(RatedSetError, match="row 3 of sheet 'Sheet': mos '#REF!' is not a finite number"):
+    with pytest.raises(UserError, match="row 3 of sheet 'Sheet': mos '#REF!' is not a finite number"):
         scoreless.number("mos")
 
 
@@ -81,5 +82,5 @@ def test_empty_and_wrong_cells_of_a_workbook(tmp_path):
 def test_any_bytes_are_lines_or_a_sentence(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes(content + b"\none two three\n")
-    with pytest.raises(RatedSetError):
+    with pytest.raises(UserError):
         read_lines(path, ("mos", "image"))

@@ -13,12 +13,12 @@ from PIL import Image
 from datasets.rated.sets import (
     RatedImage,
     RatedSet,
-    RatedSetError,
     load_rated_set,
     load_scores_table,
     shortfall,
     unrated_folder,
 )
+from utils.errors import UserError
 
 NAMES = [f"t{n}.bmp" for n in range(1, 8)] + ["100.bmp", "101.bmp", "1024.JPG", "1113.JPG", "3.JPG", "10.bmp"]
 SCORES = np.linspace(3.42, 92.43, len(NAMES))
@@ -80,7 +80,7 @@ def test_names_match_in_any_case(clive):
 
 def test_two_copies_of_a_set_are_not_guessed_between(clive):
     shutil.copytree(clive, clive.parent / "copy")
-    with pytest.raises(RatedSetError, match="holds CLIVE several times; name one of them: "):
+    with pytest.raises(UserError, match="holds CLIVE several times; name one of them: "):
         load_rated_set("CLIVE", clive.parent)
     assert load_rated_set("CLIVE", clive.parent / "copy").scores.parts[-3] == "copy"
 
@@ -98,7 +98,7 @@ def test_a_folder_without_the_pictures_is_passed_over_aloud(clive):
 def test_pictures_in_a_folder_of_another_name(clive):
     (clive / "Images").rename(clive / "mine")
     assert load_rated_set("CLIVE", clive / "mine").missing == ()
-    with pytest.raises(RatedSetError, match=r"looked in .*; it holds Data, mine\."):
+    with pytest.raises(UserError, match=r"looked in .*; it holds Data, mine\."):
         load_rated_set("CLIVE", clive)
 
 
@@ -120,19 +120,19 @@ def test_missing_pictures_are_named(clive):
 
 def test_no_picture_at_all(clive):
     shutil.rmtree(clive / "Images")
-    with pytest.raises(RatedSetError, match="none of the 6 pictures of CLIVE is there"):
+    with pytest.raises(UserError, match="none of the 6 pictures of CLIVE is there"):
         load_rated_set("CLIVE", clive)
 
 
 def test_unknown_name_and_place(tmp_path):
-    with pytest.raises(RatedSetError, match="no data set 'ATLANTIS'; known: CLIVE, KonIQ-10k, SPAQ"):
+    with pytest.raises(UserError, match="no data set 'ATLANTIS'; known: CLIVE, KonIQ-10k, SPAQ"):
         load_rated_set("ATLANTIS", tmp_path)
-    with pytest.raises(RatedSetError, match=r"no Data/AllMOS_release\.mat of CLIVE .* it holds nothing"):
+    with pytest.raises(UserError, match=r"no Data/AllMOS_release\.mat of CLIVE .* it holds nothing"):
         load_rated_set("CLIVE", tmp_path)
     (tmp_path / "cats").mkdir()
-    with pytest.raises(RatedSetError, match=r"no dmos\.csv of KADID-10k .* it holds cats\."):
+    with pytest.raises(UserError, match=r"no dmos\.csv of KADID-10k .* it holds cats\."):
         load_rated_set("KADID", tmp_path)
-    with pytest.raises(RatedSetError, match="there is no such folder"):
+    with pytest.raises(UserError, match="there is no such folder"):
         load_rated_set("CLIVE", tmp_path / "gone")
 
 
@@ -143,14 +143,14 @@ def test_unknown_name_and_place(tmp_path):
 ])  # fmt: skip
 def test_wrong_score_file(clive, names, scores, reason):
     write_scores(clive, names, scores)
-    with pytest.raises(RatedSetError, match=reason):
+    with pytest.raises(UserError, match=reason):
         load_rated_set("CLIVE", clive)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 40])
 def test_damaged_score_file(clive, content):
     (clive / "Data/AllMOS_release.mat").write_bytes(content)
-    with pytest.raises(RatedSetError, match=r"AllMOS_release\.mat: is not a readable MATLAB file"):
+    with pytest.raises(UserError, match=r"AllMOS_release\.mat: is not a readable MATLAB file"):
         load_rated_set("CLIVE", clive)
 
 
@@ -158,13 +158,13 @@ def test_damaged_score_file(clive, content):
 def test_truncated_score_file(clive, keep):
     path = clive / "Data/AllImages_release.mat"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(RatedSetError, match=r"AllImages_release\.mat"):
+    with pytest.raises(UserError, match=r"AllImages_release\.mat"):
         load_rated_set("CLIVE", clive)
 
 
 def test_score_file_with_another_variable(clive):
     scipy.io.savemat(clive / "Data/AllMOS_release.mat", {"mos": [1]})
-    with pytest.raises(RatedSetError, match="holds no variable 'AllMOS_release'"):
+    with pytest.raises(UserError, match="holds no variable 'AllMOS_release'"):
         load_rated_set("CLIVE", clive)
 
 
@@ -223,7 +223,7 @@ def test_a_table_as_a_set(pictures):
     rated = load_rated_set("csv", pictures)
     assert (rated.name, rated.images[0].mos, shortfall(rated)) == ("scores.csv", 1.0, [])
     (pictures / "other.csv").write_text("image,mos\n")
-    with pytest.raises(RatedSetError, match=r"scores of csv: other\.csv, scores\.csv; keep one .* --scores"):
+    with pytest.raises(UserError, match=r"scores of csv: other\.csv, scores\.csv; keep one .* --scores"):
         load_rated_set("csv", pictures)
 
 
@@ -261,14 +261,14 @@ def test_absolute_paths(pictures, tmp_path_factory):
     ("image,mos\ngone.png,1\n", "none of the 1 pictures of scores.csv is there"),
 ])  # fmt: skip
 def test_wrong_table(pictures, text, reason):
-    with pytest.raises(RatedSetError, match=reason):
+    with pytest.raises(UserError, match=reason):
         load_scores_table(table(pictures, text))
 
 
 def test_table_that_is_no_text(pictures):
-    with pytest.raises(RatedSetError, match="is not a readable CSV file in UTF-8"):
+    with pytest.raises(UserError, match="is not a readable CSV file in UTF-8"):
         load_scores_table(table(pictures, "image,mos\n\u00e4.png,1\n", "latin-1"))
-    with pytest.raises(RatedSetError, match="is not a readable CSV file"):
+    with pytest.raises(UserError, match="is not a readable CSV file"):
         load_scores_table(pictures / "gone.csv")
 
 
@@ -276,7 +276,7 @@ def test_table_that_is_no_text(pictures):
 def test_any_bytes_are_a_table_or_a_sentence(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(b"image,mos\n" + content)
-    with pytest.raises(RatedSetError):
+    with pytest.raises(UserError):
         load_scores_table(path)
 
 

@@ -10,7 +10,7 @@ import h5py
 import pytest
 
 from models.weights.authors import AUTHORS_FOLDER, authors_places, fetch_authors_files
-from models.weights.download import DownloadError
+from utils.errors import UserError
 
 LOW, HIGH, PATCHES = (
     "low_level_model_weights.tar",
@@ -62,7 +62,7 @@ def left(tmp_path):
 
 def test_the_places_are_where_the_authors_readme_puts_them(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    root = Path(__file__).resolve().parent.parent.parent
+    root = Path(__file__).resolve().parents[3]
     weights = root / "Evaluation/pretrained_weights"
     assert authors_places() == (weights / LOW, weights / HIGH, tmp_path / PATCHES)
 
@@ -93,7 +93,7 @@ def test_a_file_that_is_there_stays(places, gdown):
 
 def fail(places, gone):
     """Fetch, expecting failure: the reason, having checked that exactly the files of `gone` are listed."""
-    with pytest.raises(DownloadError) as caught:
+    with pytest.raises(UserError) as caught:
         fetch_authors_files(places, list)
     head, *lines = str(caught.value).splitlines()
     assert lines == [f"  {place.name} -> {place}" for place in gone]

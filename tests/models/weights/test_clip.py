@@ -6,7 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from models.weights.clip import ClipPackageError, clip_cache_path, clip_source, import_clip
+from models.weights.clip import clip_cache_path, clip_source, import_clip
+from utils.errors import UserError
 
 RESNETS = "RN50, RN101, RN50x4, RN50x16, RN50x64"
 
@@ -24,13 +25,13 @@ def test_every_resnet_has_an_address_a_checksum_and_a_place(monkeypatch, tmp_pat
 
 @pytest.mark.parametrize("name", ["ViT-B/32", "RN5", ""])
 def test_other_names_are_refused(name):
-    with pytest.raises(ClipPackageError, match=f"^{name}: not one of CLIP's ResNets, which are {RESNETS}.$"):
+    with pytest.raises(UserError, match=f"^{name}: not one of CLIP's ResNets, which are {RESNETS}.$"):
         clip_source(name)
 
 
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "clip", None)
-    with pytest.raises(ClipPackageError, match=r"pip install -r requirements\.txt$"):
+    with pytest.raises(UserError, match=r"pip install -r requirements\.txt$"):
         import_clip()
 
 
@@ -38,5 +39,5 @@ def test_another_package_of_that_name_is_refused(monkeypatch):
     other = ModuleType("clip")
     other.__file__ = str(Path("elsewhere") / "clip.py")
     monkeypatch.setitem(sys.modules, "clip", other)
-    with pytest.raises(ClipPackageError, match="another package is named clip"):
+    with pytest.raises(UserError, match="another package is named clip"):
         import_clip()

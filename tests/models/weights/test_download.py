@@ -9,7 +9,8 @@ import pytest
 
 from models.weights import download as module
 from models.weights.clip import import_clip
-from models.weights.download import DownloadError, UnreachableError, download, fetch_clip
+from models.weights.download import download, fetch_clip
+from utils.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -99,7 +100,7 @@ def test_a_file_is_fetched_once(server, path):
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_cut_connection_keeps_the_part_and_the_next_call_goes_on(server, path, part, chunked):
     server.cut_after, server.chunked = 100_000, chunked
-    with pytest.raises(DownloadError, match="run it again to go on") as caught:
+    with pytest.raises(UserError, match="run it again to go on") as caught:
         fetch(server, path)
     # Without a Content-Length there is no total to tell.
     assert (" of 300,000 bytes; " in str(caught.value)) != chunked
@@ -149,7 +150,7 @@ def test_a_server_without_ranges_gives_it_from_the_start(server, path, part):
 def test_wrong_content_is_deleted_and_never_used(server, path, part):
     server.content = bytes(300_000)
     found = hashlib.sha256(server.content).hexdigest()
-    with pytest.raises(DownloadError, match=f"SHA-256 {found[:12]}.*{SHA256[:12]}.*deleted"):
+    with pytest.raises(UserError, match=f"SHA-256 {found[:12]}.*{SHA256[:12]}.*deleted"):
         fetch(server, path)
     assert list(path.parent.iterdir()) == []
 
@@ -157,7 +158,7 @@ def test_wrong_content_is_deleted_and_never_used(server, path, part):
 def test_a_wrong_part_is_deleted_and_fetched_anew(server, path, part):
     part.parent.mkdir()
     part.write_bytes(b"something else")
-    with pytest.raises(DownloadError, match="deleted, run it again to fetch it anew"):
+    with pytest.raises(UserError, match="deleted, run it again to fetch it anew"):
         fetch(server, path)
     fetch(server, path)
     assert server.asked == ["bytes=14-", None]
@@ -169,7 +170,7 @@ def test_a_part_that_lacks_nothing_is_checked(server, path, part, extra):
     part.parent.mkdir()
     part.write_bytes(CONTENT + extra)
     if extra:
-        with pytest.raises(DownloadError, match="deleted"):
+        with pytest.raises(UserError, match="deleted"):
             fetch(server, path)
         assert list(path.parent.iterdir()) == []
     else:
@@ -182,7 +183,7 @@ def test_a_wrong_file_stays_until_the_right_one_was_checked(server, path):
     path.parent.mkdir()
     path.write_bytes(b"the file of before")
     server.content = bytes(1000)
-    with pytest.raises(DownloadError):
+    with pytest.raises(UserError):
         fetch(server, path)
     assert path.read_bytes() == b"the file of before"
     server.content = CONTENT
@@ -195,7 +196,7 @@ def test_bytes_from_another_place_are_not_used(server, path, part, content_range
     part.parent.mkdir()
     part.write_bytes(CONTENT[:100_000])
     server.content_range = content_range
-    with pytest.raises(UnreachableError, match="answered 206, not with the file"):
+    with pytest.raises(UserError, match="answered 206, not with the file"):
         fetch(server, path)
     assert part.read_bytes() == CONTENT[:100_000]
 
@@ -204,14 +205,14 @@ def test_bytes_from_another_place_are_not_used(server, path, part, content_range
                                                  (416, "answered 416")])  # fmt: skip
 def test_a_server_that_does_not_have_it(server, path, status, message):
     server.status = status
-    with pytest.raises(UnreachableError, match=message):
+    with pytest.raises(UserError, match=message):
         fetch(server, path)
     assert not path.exists()
 
 
 def test_a_folder_in_the_place_is_refused_before_anything_is_fetched(server, path):
     path.mkdir(parents=True)
-    with pytest.raises(DownloadError, match="is a folder"):
+    with pytest.raises(UserError, match="is a folder"):
         fetch(server, path)
     assert server.asked == []
 
@@ -224,7 +225,7 @@ def test_clip_goes_where_clip_looks_and_no_server_tells_the_way_by_hand(server, 
     assert place.read_bytes() == CONTENT
     place.unlink()
     monkeypatch.setattr(import_clip().clip, "_MODELS", {"RN50": "http://127.0.0.1:1/" + SHA256 + "/RN50.pt"})
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(UserError) as caught:
         fetch_clip("RN50", list)
     for word in ("http://127.0.0.1:1/", "Connection refused", f"by hand to {place}", "--clip_weights PATH",
                  "GREPQ_CLIP_WEIGHTS"):  # fmt: skip

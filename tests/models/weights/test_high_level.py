@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.weights.clip import clip_cache_path, import_clip
+from models.weights.files import save_tensors
 from models.weights.high_level import (
     find_clip,
     find_high_level,
@@ -14,7 +15,7 @@ from models.weights.high_level import (
     load_high_level,
     text_features,
 )
-from models.weights.files import WeightsError, save_tensors
+from utils.errors import UserError
 
 PROMPTS = ("A good photo.", "A bad photo.")
 
@@ -84,7 +85,7 @@ def test_fine_tuned_weights_are_loaded_strictly(tmp_path, tiny_clip_file, state)
 def test_other_fine_tuned_weights_are_refused(tmp_path, tiny_clip_file, state, change, sentence):
     visual = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
     torch.save(change(visual), tmp_path / "tuned.pth")
-    with pytest.raises(WeightsError, match=r"tuned\.pth: ") as caught:
+    with pytest.raises(UserError, match=r"tuned\.pth: ") as caught:
         load_high_level(tiny_clip_file, tmp_path / "tuned.pth", PROMPTS, "none")
     assert sentence in str(caught.value)
 
@@ -100,14 +101,14 @@ def test_other_clip_files_are_refused(tmp_path, state):
     }
     for name, (content, sentence) in cases.items():
         torch.save(content, tmp_path / name)
-        with pytest.raises(WeightsError, match=rf"{name}: .*{sentence}"):
+        with pytest.raises(UserError, match=rf"{name}: .*{sentence}"):
             load_clip(tmp_path / name)
     (tmp_path / "dot.pt").write_bytes(b".")  # torch ends with an IndexError on it
-    with pytest.raises(WeightsError, match=r"dot\.pt: not a readable torch weights file \(IndexError\)"):
+    with pytest.raises(UserError, match=r"dot\.pt: not a readable torch weights file \(IndexError\)"):
         load_clip(tmp_path / "dot.pt")
     for name in ("cut.pt", "cut.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 cut short")
-        with pytest.raises(WeightsError, match="not a readable"):
+        with pytest.raises(UserError, match="not a readable"):
             load_clip(tmp_path / name)
 
 
@@ -117,9 +118,9 @@ def test_prompts_come_in_pairs(tiny_clip_file):
     assert two.shape == (2, 2, 64)
     torch.testing.assert_close(two[0], text_features(model, PROMPTS)[0])
     for wrong in ((), ("one",), (*PROMPTS, "three")):
-        with pytest.raises(WeightsError, match="Prompts come in pairs"):
+        with pytest.raises(UserError, match="Prompts come in pairs"):
             text_features(model, wrong)
-    with pytest.raises(WeightsError, match="too long"):
+    with pytest.raises(UserError, match="too long"):
         text_features(model, ("word " * 100, "bad"))
 
 
@@ -129,7 +130,7 @@ def test_where_clip_is_found(tmp_path, monkeypatch):
     cached = clip_cache_path("RN50")
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"another file")
-    with pytest.raises(WeightsError, match=r"RN50\.pt: is not the file of http.*download_weights\.py clip"):
+    with pytest.raises(UserError, match=r"RN50\.pt: is not the file of http.*download_weights\.py clip"):
         find_clip("RN50", None)
     right = "c4ff6ae28b78df8d4b4c11f0b9b4fa6c05bd7c1bcdda25ca1fd3d9b3e2ee0e60"
     monkeypatch.setattr("models.weights.high_level.clip_source", lambda _: ("https://x/RN50.pt", right))
@@ -140,7 +141,7 @@ def test_where_clip_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("GREPQ_CLIP_WEIGHTS", str(tmp_path / "variable.pt"))
     assert find_clip("RN50", None).name == "variable.pt"
     assert find_clip("RN50", str(tmp_path / "named.pt")).name == "named.pt"
-    with pytest.raises(WeightsError, match=r"gone\.pt: there is no such file"):
+    with pytest.raises(UserError, match=r"gone\.pt: there is no such file"):
         find_clip("RN50", "gone.pt")
 
 

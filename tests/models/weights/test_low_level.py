@@ -7,8 +7,9 @@ import synthetic_weights
 import torch
 
 from models.low_level import LowLevelEncoder
+from models.weights.files import file_sha256, save_tensors
 from models.weights.low_level import find_low_level, load_low_level, to_authors
-from models.weights.files import WeightsError, file_sha256, save_tensors
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -55,34 +56,34 @@ def test_half_precision_file_is_computed_in_float32(tmp_path):
 def test_missing_tensor_is_named(tmp_path, authors):
     del authors["encoder.resnet18.4.0.conv1.weight"]
     with pytest.raises(
-        WeightsError, match=r"low\.tar: tensor 'encoder\.resnet18\.4\.0\.conv1\.weight' is missing"
+        UserError, match=r"low\.tar: tensor 'encoder\.resnet18\.4\.0\.conv1\.weight' is missing"
     ):
         load_low_level(tar(tmp_path / "low.tar", authors))
 
 
 def test_unknown_tensor_is_named(tmp_path, authors):
     authors["visual.proj"] = torch.zeros(1)
-    with pytest.raises(WeightsError, match=r"'visual\.proj' does not belong"):
+    with pytest.raises(UserError, match=r"'visual\.proj' does not belong"):
         load_low_level(tar(tmp_path / "low.tar", authors))
 
 
 def test_wrong_shape_is_named(tmp_path, authors):
     authors["head.2.weight"] = torch.zeros(64, 512)
-    with pytest.raises(WeightsError, match=r"'head\.2\.weight' has shape \(64, 512\), expected \(128, 512\)"):
+    with pytest.raises(UserError, match=r"'head\.2\.weight' has shape \(64, 512\), expected \(128, 512\)"):
         load_low_level(tar(tmp_path / "low.tar", authors))
 
 
 def test_values_that_are_not_finite_are_named(tmp_path, authors):
     authors["head.2.bias"] = authors["head.2.bias"].clone()
     authors["head.2.bias"][3] = float("inf")
-    with pytest.raises(WeightsError, match=r"'head\.2\.bias' holds values that are not finite"):
+    with pytest.raises(UserError, match=r"'head\.2\.bias' holds values that are not finite"):
         load_low_level(tar(tmp_path / "low.tar", authors))
 
 
 def test_differing_copies_are_named(tmp_path, authors):
     key = "encoder.base_model.conv1.weight"
     authors[key] = authors[key] + 1
-    with pytest.raises(WeightsError, match=r"'encoder\.base_model\.conv1\.weight' must be the same tensor"):
+    with pytest.raises(UserError, match=r"'encoder\.base_model\.conv1\.weight' must be the same tensor"):
         load_low_level(tar(tmp_path / "low.tar", authors))
 
 
@@ -95,7 +96,7 @@ def test_truncated_file(tmp_path, suffix, keep):
     else:
         save_tensors(LowLevelEncoder(), path, {})
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(WeightsError, match=f"w{suffix}: not a readable"):
+    with pytest.raises(UserError, match=f"w{suffix}: not a readable"):
         load_low_level(path)
 
 
@@ -112,12 +113,12 @@ def test_truncated_file(tmp_path, suffix, keep):
 )
 def test_another_layout(tmp_path, content):
     torch.save(content, tmp_path / "w.tar")
-    with pytest.raises(WeightsError, match="expected the authors' layout"):
+    with pytest.raises(UserError, match="expected the authors' layout"):
         load_low_level(tmp_path / "w.tar")
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(WeightsError, match="there is no such weights file"):
+    with pytest.raises(UserError, match="there is no such weights file"):
         load_low_level(tmp_path / "w.tar")
 
 
@@ -138,7 +139,7 @@ def test_code_in_a_pickle_is_refused(tmp_path, by_torch):
         torch.save({"model": {"state_dict": Trap(trace)}}, path)
     else:
         path.write_bytes(pickle.dumps({"model": {"state_dict": Trap(trace)}}, protocol=2))
-    with pytest.raises(WeightsError, match=r"evil\.tar: not a readable torch weights file"):
+    with pytest.raises(UserError, match=r"evil\.tar: not a readable torch weights file"):
         load_low_level(path)
     assert not trace.exists()
 
@@ -146,7 +147,7 @@ def test_code_in_a_pickle_is_refused(tmp_path, by_torch):
 def test_authors_file_goes_first(tmp_path, monkeypatch):
     monkeypatch.setattr("models.weights.low_level.AUTHORS_LOW_LEVEL", tmp_path / "a.tar")
     monkeypatch.setattr("models.weights.low_level.DEFAULT_LOW_LEVEL", tmp_path / "b.safetensors")
-    with pytest.raises(WeightsError, match="default low-level weights are missing"):
+    with pytest.raises(UserError, match="default low-level weights are missing"):
         find_low_level()
     (tmp_path / "b.safetensors").touch()
     assert find_low_level().name == "b.safetensors"
