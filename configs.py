@@ -340,10 +340,6 @@ class Settings:
                 raise UserError(f"Field '{name}' takes a share in [0, 1), not {getattr(self, name)}.")
         if not self.prompts or len(self.prompts) % 2:
             raise UserError(f"prompts come in pairs, a good and a bad one; there are {len(self.prompts)}.")
-        if self.branch == "low" and (self.high or self.clip):
-            raise UserError("branch=low does not use weights of the high-level branch: leave them out.")
-        if self.branch == "high" and (self.low or self.pristine):
-            raise UserError("branch=high does not use low-level weights or pristine images: leave them out.")
 
     @property
     def patches_file(self) -> str:

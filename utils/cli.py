@@ -68,7 +68,7 @@ def make_parser(description: str | None, file: str) -> Parser:
 
 
 def add_fields(parser: argparse.ArgumentParser, config: Any, flags: Iterable[Flag]) -> None:
-    """A flag for each field that `flags` names of the dataclass instance `config`, whose values are the defaults.
+    """A flag for each field that `flags` names of the dataclass instance `config`, with its value as default.
 
     Booleans are switched on, tuples take several values; what is not given does not stand in the namespace.
     """
