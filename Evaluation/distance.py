@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from Evaluation.patches import centre_weights
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -19,37 +19,28 @@ class FeatureStatistics:
     count: int
 
 
-def statistics(features: torch.Tensor, weights: torch.Tensor | None = None) -> FeatureStatistics:
-    """Mean and covariance of features (N, F), all alike or weighted.
-
-    With w the weights and W their sum: `m = sum_i w_i f_i / W` and
-    `C = sum_i w_i (f_i - m)(f_i - m)^T / (W - sum_i w_i^2 / W)`, a divisor of N - 1 for weights of 1.
-
-    Args:
-        features: of N patches.
-        weights: (N,), above 0, float64 on the CPU; None: all alike.
+def statistics(features: torch.Tensor) -> FeatureStatistics:
+    """Mean and covariance, its divisor N - 1, of the features (N, F) of N patches.
 
     Raises:
-        ValueError: fewer than 2 rows, which have no covariance, or a value that is not finite.
+        UserError: fewer than 2 rows, which have no covariance, or a value that is not finite.
+    """
+    features = check_features(features)
+    return FeatureStatistics(features.mean(0), features.T.cov(), len(features))
+
+
+def check_features(features: torch.Tensor) -> torch.Tensor:
+    """Features (N, F) as float64 on the CPU.
+
+    Raises:
+        UserError: fewer than 2 rows, which have no covariance, or a value that is not finite.
     """
     if len(features) < 2:
-        raise ValueError(f"{len(features)} patch(es) have no covariance; 2 or more are needed.")
+        raise UserError(f"{len(features)} patch(es) have no covariance; 2 or more are needed.")
     features = features.detach().cpu().double()
     if not features.isfinite().all():
-        raise ValueError("The encoder's features are not finite; the weights do not fit this input.")
-    if weights is None:
-        weights = torch.ones(len(features), dtype=torch.float64)
-    total = weights.sum()
-    mean = (features * weights[:, None]).sum(0) / total
-    centred = features - mean
-    covariance = (centred.T * weights) @ centred / (total - weights.square().sum() / total)
-    return FeatureStatistics(mean, covariance, len(features))
-
-
-def grid_statistics(features: torch.Tensor, centre_deviation: float) -> FeatureStatistics:
-    """`statistics` of patches' features (rows, columns, F), which weigh as `centre_weights` says."""
-    rows, columns = features.shape[:2]
-    return statistics(features.flatten(0, 1), centre_weights(rows, columns, centre_deviation))
+        raise UserError("The encoder's features are not finite; the weights do not fit this input.")
+    return features
 
 
 def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisation: float) -> float:
@@ -61,14 +52,14 @@ def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisatio
         regularisation: above 0, so that few patches leave the matrix invertible.
 
     Raises:
-        ValueError: the matrix cannot be inverted.
+        UserError: the matrix cannot be inverted.
     """
     difference = pristine.mean - test.mean
     covariance = (pristine.covariance + test.covariance) / 2
     covariance = covariance + regularisation * torch.eye(len(difference), dtype=torch.float64)
     triangle, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
-        raise ValueError("The mean covariance cannot be inverted; raise the regularisation.")
+        raise UserError("The mean covariance cannot be inverted; raise the regularisation.")
     # With C = L L^T the squared distance is |L^-1 difference|^2.
     whitened = torch.linalg.solve_triangular(triangle, difference[:, None], upper=False)
     return float(whitened.norm())

@@ -1,126 +1,250 @@
-"""Which encoders a script works with: what its arguments ask for, found, read and put on their device."""
+"""The model: from any image to what is measured of it, and from there to its scores (method.md part 4)."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from configs import Settings
-from models.device import choose_device, choose_precision
-from models.weights.high_level import (
-    NO_CLIP,
-    HighLevelWeights,
-    find_clip,
-    find_high_level,
-    load_high_level,
-)
-from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
-from models.weights.semantic import SemanticWeights
+from datasets.images import ImageLike, as_image, as_images
+from datasets.rated.sets import RatedImage
+from datasets.read_ahead import read_ahead
+from Evaluation.distance import distance, low_level_quality, statistics
+from Evaluation.encoders import Encoders, Say
+from Evaluation.extended.score import ExtendedScore, read_extended
+from Evaluation.extended.semantic_features import semantic_features
+from Evaluation.image_sizes import as_the_set_resizes, at_least_smallest, with_two_patches
+from Evaluation.patches import overlapping_features, whole_features
+from Evaluation.pristine import Pristine, find_pristine
+from Evaluation.zeroshot import Measurement, Part, Scores, ScoreRow, Status, Unmeasured, combined
+from models.device import out_of_memory
+from models.high_level import antonym_quality
 from utils.errors import UserError
 
-Say = Callable[[str], None]
 
+class GRepQ:
+    """GRepQ on images of any size: zero-shot scores, and features for few labels.
 
-@dataclass(frozen=True)
-class Encoders:
-    """The encoders that there are, in evaluation mode on `device`, with where they came from."""
-
-    low: LowLevelWeights | None
-    high: HighLevelWeights | None
-    device: torch.device
-    precision: torch.dtype
-    content: SemanticWeights | None = None
-
-    def line(self) -> str:
-        """The weights in words, each with the first digits of its SHA-256."""
-        parts = []
-        if self.low is not None:
-            parts.append(f"low-level weights {self.low.path.name} (sha256 {self.low.sha256[:12]})")
-        if self.high is not None:
-            clip = f"CLIP {self.high.clip_path.name} (sha256 {self.high.clip_sha256[:12]})"
-            if self.high.path is None or self.high.sha256 is None:
-                parts.append(f"stock {clip}, not fine-tuned")
-            else:
-                tuned = f"{self.high.path.name} (sha256 {self.high.sha256[:12]})"
-                parts.append(f"high-level weights {tuned} of {clip}")
-        if self.content is not None:
-            parts.append(f"content weights {self.content.path.name} (sha256 {self.content.sha256[:12]})")
-        return "; ".join(parts)
-
-    def checksums(self) -> dict[str, str | None]:
-        """SHA-256 of each file in use; None where there is none."""
-        return {
-            "low_level_sha256": None if self.low is None else self.low.sha256,
-            "high_level_sha256": None if self.high is None else self.high.sha256,
-            "clip_sha256": None if self.high is None else self.high.clip_sha256,
-            "content_sha256": None if self.content is None else self.content.sha256,
-        }
-
-
-def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `load_encoders` reads."""
-    add = parser.add_argument
-    add("--branch", choices=("low", "high", "both", "available"), default="available",
-        help="default: low, and high where CLIP's weights are at hand")  # fmt: skip
-    add("--ll_model_weights_path", help="low-level weights, ours or the authors' .tar; default: shipped")
-    add("--hl_model_weights_path", help="fine-tuned image encoder, ours or the authors' .pth; default: "
-        "the authors' where it was put in place, else stock CLIP")  # fmt: skip
-    add("--clip_weights", help="CLIP's weights: OpenAI's archive, a state dict or safetensors")
-    add("--architecture", default="RN50", help="CLIP's ResNet where no file is named, %(default)s")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1; auto takes a GPU when there is one")
-    add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the test features")
-
-
-def load_encoders(args: argparse.Namespace, settings: Settings, say: Say) -> Encoders:
-    """The encoders that the arguments of `add_encoder_arguments` ask for.
-
-    Args:
-        args: the parsed arguments.
-        settings: prompts and positional embedding of the high-level branch.
-        say: receives one sentence on the branches in use.
-
-    Raises:
-        UserError: the high-level branch was asked for and there are no CLIP weights.
-        ValueError: device or weights cannot be used; the message says what to do.
+    >>> from Evaluation import GRepQ
+    >>> model = GRepQ.from_pretrained(branch="low", device="cpu")
+    >>> round(model.score("samples/coffee.jpg").q_low, 3)
+    0.327
+    >>> model.features("samples/coffee.jpg").shape
+    (128,)
     """
-    device = choose_device(args.device)
-    clip = None if args.branch == "low" else find_clip(args.architecture, args.clip_weights)
-    wanted = args.branch in ("high", "both") or (args.branch == "available" and args.hl_model_weights_path)
-    if wanted and clip is None:
-        raise UserError(f"{NO_CLIP.format(flag='--clip_weights')}, or use --branch low.")
-    say(_branches(args.branch, clip) + _unused(args))
-    low = high = None
-    if args.branch != "high":
-        low = load_low_level(args.ll_model_weights_path or find_low_level())
-        low.model.to(device)
-    if clip is not None:
-        named = args.hl_model_weights_path
-        tuned = Path(named) if named else find_high_level()
-        high = load_high_level(clip, tuned, settings.prompts, settings.positions)
-        high.encoder.to(device)
-        if high.metadata.get("clip_sha256", high.clip_sha256) != high.clip_sha256:
-            say(f"{high.path}: was fine-tuned from another file of CLIP weights than {clip}.")
-    return Encoders(low, high, device, choose_precision(args.precision, device))
+
+    def __init__(self, settings: Settings, say: Say = lambda sentence: None) -> None:
+        """Decide which encoders there are; weights and statistics are read when they are first used.
+
+        Args:
+            settings: which encoders, pristine statistics and score.
+            say: receives what the user should know, a sentence at a time.
+
+        Raises:
+            UserError: the device is not there, or CLIP's weights are asked for and not to be had.
+        """
+        self.settings, self.say = settings, say
+        self.encoders = Encoders(settings, say)
+
+    @classmethod
+    def from_pretrained(cls, say: Say = lambda sentence: None, **fields: Any) -> GRepQ:
+        """The model of the shipped weights; high branch too where CLIP's weights are at hand.
+
+        Args:
+            say: receives what the user should know, a sentence at a time.
+            fields: of `configs.Settings`: low, high, clip, pristine, score, device, precision ...
+
+        Raises:
+            UserError: an unknown field or a value that it cannot take; or as the class.
+        """
+        known = {field.name for field in dataclasses.fields(Settings)}
+        for name in fields:
+            if name not in known:
+                raise UserError(f"GRepQ has no setting '{name}'; there are {', '.join(sorted(known))}.")
+        named = {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
+        return cls(Settings(**named), say)
+
+    @cached_property
+    def pristine(self) -> Pristine:
+        """The pristine statistics that belong to weights and settings; they are made where need be."""
+        folder = Path(self.settings.pristine) if self.settings.pristine else None
+        return find_pristine(self.encoders.low, self.settings, folder, Path.cwd(), self.say)
+
+    @cached_property
+    def extended(self) -> ExtendedScore | None:
+        """The extended score that the low-level weights bring; None: the paper's."""
+        if self.settings.score == "paper" or not self.encoders.has_low:
+            return None
+        score = read_extended(self.encoders.low.metadata, self.encoders.low.path)
+        if score is not None and score.semantic_weight:
+            check_semantic(score, self.encoders)
+        return score
+
+    @property
+    def name(self) -> str:
+        """Whose score it is."""
+        return "GRepQ (paper)" if self.extended is None else "GRepQ extended"
+
+    @property
+    def score_name(self) -> str:
+        """The score by which images are compared: Q, the sum, where both branches are in use."""
+        both = self.encoders.has_low and self.encoders.has_high
+        return "Q" if both else "Q_low" if self.encoders.has_low else "Q_high"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What of an image has to be measured for its scores."""
+        low: tuple[Part, ...] = ()
+        if self.encoders.has_low:
+            low = ("patches",) if self.extended is None else self.extended.parts
+        return (*low, "high") if self.encoders.has_high else low
+
+    def load(self) -> GRepQ:
+        """Read all that scores need now, and not with the first image.
+
+        Raises:
+            UserError: weights or statistics cannot be used; the message says what to do.
+        """
+        if self.encoders.has_low and self.pristine and "semantic" in self.parts:
+            self.encoders.semantic  # noqa: B018 (reads it)
+        if self.encoders.has_high:
+            self.encoders.high  # noqa: B018
+        return self
+
+    def measure(self, image: torch.Tensor, parts: Collection[Part] | None = None) -> Measurement:
+        """What the encoders see of an image (3, H, W) in [0, 1].
+
+        Args:
+            image: as it was read.
+            parts: what to measure; None: what the scores need.
+
+        Raises:
+            UserError: the image is so narrow that it would become too large.
+        """
+        height, width = image.shape[-2:]
+        measured, notes = {}, []
+        for part in self.parts if parts is None else parts:
+            measured[part], note = self._measure(part, image)
+            notes.append(note)
+        return Measurement(height, width, **measured, notes=tuple(dict.fromkeys(filter(None, notes))))
+
+    def _measure(self, part: Part, image: torch.Tensor) -> tuple[torch.Tensor, str]:
+        """One part of a `Measurement`, and a note where the image was enlarged for it."""
+        encoders, settings, precision = self.encoders, self.settings, self.encoders.precision
+        if part == "semantic":
+            return semantic_features(image, encoders.semantic.encoder, settings, precision)
+        if part in ("patches", "inner"):
+            image, note = with_two_patches(image, settings)
+            encoder = encoders.low.model if part == "patches" else encoders.inner
+            return overlapping_features(image, encoder, settings, precision), note
+        image, note = at_least_smallest(image)
+        whole = encoders.low.model if part == "low" else encoders.high.encoder
+        return whole_features(whole, image, precision), note
+
+    def score(self, image: ImageLike | Measurement) -> Scores | list[Scores]:
+        """Scores of an image, higher is better; a list of them for a tensor (N, 3, H, W).
+
+        Args:
+            image: a path; an array (H, W) or (H, W, 3) or a tensor (3, H, W), uint8 or in [0, 1]; a PIL
+                image; or what `measure` returned.
+
+        Raises:
+            UserError: the image, weights or statistics cannot be used; the message says why.
+        """
+        if isinstance(image, Measurement):
+            return self._score(image)
+        images, many = as_images(image)
+        scores = [self._score(self.measure(one)) for one in images]
+        return scores if many else scores[0]
+
+    def _score(self, image: Measurement) -> Scores:
+        q_low = q_high = None
+        if self.encoders.has_low:
+            q_low = low_level_quality(self.distance(image))
+        if self.encoders.has_high:
+            q_high = antonym_quality(image.part("high")[None], self.encoders.high.text).item()
+        return combined(q_low, q_high, image.notes)
+
+    def distance(self, image: Measurement) -> float:
+        """The number, 0 or more, that Q_low is taken of: the paper's distance, or the extended score's.
+
+        Raises:
+            UserError: it cannot be computed.
+        """
+        pristine, regularisation = self.pristine.statistics, self.settings.regularisation
+        if self.extended is not None:
+            return self.extended.distance(image, pristine, regularisation)
+        return distance(pristine, statistics(image.part("patches").flatten(0, 1)), regularisation)
+
+    def features(self, image: ImageLike) -> np.ndarray:
+        """Features of the whole image for regression, float32: 1024 of CLIP's RN50, then 128 low-level ones.
+
+        (1152,), or those of the branch that there is; as get_concatenated_features.py writes them.
+
+        Raises:
+            UserError: the image or weights cannot be used; the message says why.
+        """
+        wanted = {"high": self.encoders.has_high, "low": self.encoders.has_low}
+        parts: list[Part] = [part for part, there in wanted.items() if there]  # type: ignore[misc]
+        measured = self.measure(as_image(image), parts)
+        return torch.cat([measured.part(part) for part in parts]).numpy()
+
+    def measure_images(
+        self, images: Iterable[RatedImage | str | Path], parts: Collection[Part] | None = None
+    ) -> Iterator[tuple[RatedImage, Measurement | Unmeasured]]:
+        """Each image in order with what is measured of it, or why it cannot be.
+
+        The next images are decoded meanwhile. What is measured of one depends on it alone.
+        """
+        rated = [one if isinstance(one, RatedImage) else RatedImage(str(one), Path(one)) for one in images]
+        for image, pixels in zip(rated, read_ahead([one.path for one in rated]), strict=True):
+            yield image, Unmeasured(pixels) if isinstance(pixels, str) else self._attempt(image, pixels, parts)
+
+    def _attempt(
+        self, image: RatedImage, pixels: torch.Tensor, parts: Collection[Part] | None
+    ) -> Measurement | Unmeasured:
+        height, width = pixels.shape[-2:]
+        try:
+            resized, note = as_the_set_resizes(pixels, image.size)
+            measured = self.measure(resized, parts)
+        except UserError as error:
+            return Unmeasured(str(error), height, width)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            return Unmeasured("does not fit in memory", height, width)
+        notes = (note, *measured.notes) if note else measured.notes
+        return dataclasses.replace(measured, height=height, width=width, notes=notes)
+
+    def score_images(self, images: Iterable[RatedImage | str | Path]) -> Iterator[ScoreRow]:
+        """One row an image, in order, each as it is done; one that cannot be scored is a row that says why."""
+        for image, measured in self.measure_images(images):
+            scores, status = Scores(), Status(measured.notes if isinstance(measured, Measurement) else ())
+            try:
+                if isinstance(measured, Unmeasured):
+                    raise UserError(measured.reason)
+                scores = self._score(measured)
+            except UserError as error:
+                status = Status(reason=str(error))
+            yield ScoreRow(
+                image.name, measured.width, measured.height, scores.q_low, scores.q_high, scores.q, image.mos,
+                status,
+            )  # fmt: skip
 
 
-def _unused(args: argparse.Namespace) -> str:
-    """A sentence on weights that are named for a branch that was left out."""
-    of_other = {
-        "low": ("hl_model_weights_path", "clip_weights"),
-        "high": ("ll_model_weights_path", "pristine_img_dir"),
-    }
-    named = [f"--{name}" for name in of_other.get(args.branch, ()) if getattr(args, name, None)]
-    return f" Not used: {', '.join(named)}." if named else ""
-
-
-def _branches(asked: str, clip: Path | None) -> str:
-    if asked != "available":
-        words = {"low": "low-level", "high": "high-level", "both": "low-level and high-level"}
-        return f"Branch: {words[asked]} (as asked)."
-    if clip is None:
-        return f"Branch: low-level alone. {NO_CLIP.format(flag='--clip_weights')}."
-    return f"Branch: low-level and high-level (CLIP weights are at hand: {clip})."
+def check_semantic(score: ExtendedScore, encoders: Encoders) -> None:
+    """Raise `UserError` where the score was made for other semantic weights than there are."""
+    semantic = encoders.semantic
+    if semantic.sha256 != score.semantic_sha256:
+        known = score.semantic_sha256[:12] or "unknown"
+        raise UserError(
+            f"{encoders.low.path}: its score was made for semantic weights sha256 {known}, those of "
+            f"{semantic.path} are {semantic.sha256[:12]}; make another with 'python -m tools.install_weights', "
+            "or use --score paper."
+        )

@@ -1,4 +1,4 @@
-"""Patches of a photograph, which of them are pristine, and their features (method.md part 4)."""
+"""Patches of a image, which of them are pristine, and their features (method.md part 4)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ GREY = (0.2989, 0.587, 0.114)
 WINDOW = 7
 
 
-def patch_grid(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
-    """All patches of a picture as a view, nothing copied; borders that do not fill a patch are dropped.
+def patch_grid(image: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+    """All patches of an image as a view, nothing copied; borders that do not fill a patch are dropped.
 
     Args:
-        picture: (C, H, W), no side under `size`.
+        image: (C, H, W), no side under `size`.
         size: side of a patch in pixels.
         stride: pixels from one patch to the next; `size` lets none overlap.
 
@@ -26,36 +26,18 @@ def patch_grid(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
         (rows, columns, C, size, size), rows = (H - size) // stride + 1, columns likewise.
 
     Raises:
-        ValueError: a side of the picture is under `size`.
+        ValueError: a side of the image is under `size`.
     """
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     if min(height, width) < size:
-        raise ValueError(f"A picture of {width}x{height} pixels holds no patch of {size}x{size}.")
-    windows = picture.unfold(1, size, stride).unfold(2, size, stride)  # (C, rows, columns, size, size)
+        raise ValueError(f"An image of {width}x{height} pixels holds no patch of {size}x{size}.")
+    windows = image.unfold(1, size, stride).unfold(2, size, stride)  # (C, rows, columns, size, size)
     return windows.permute(1, 2, 0, 3, 4)  # (rows, columns, C, size, size)
 
 
-# People look at the middle of a picture first and most, and photographers put there what they mean (Tatler,
-# The central fixation bias in scene viewing, Journal of Vision 2007). In half sides: a border in the middle
-# of its side weighs a twentieth of the centre.
-CENTRE_DEVIATION = 0.4
-
-
-def centre_weights(rows: int, columns: int, deviation: float) -> torch.Tensor:
-    """Weights (rows * columns,) in (0, 1], float64, row by row, of patches that overlap by half.
-
-    `exp(-(y^2 + x^2) / (2 deviation^2))`, where y and x lead from the middle of all patches to that of one,
-    in half sides of what they cover: -1 and 1 are borders. Infinity weighs all alike.
-    """
-    y, x = (
-        (2 * torch.arange(count, dtype=torch.float64) + 1 - count) / (count + 1) for count in (rows, columns)
-    )
-    return torch.exp(-(y[:, None].square() + x.square()) / (2 * deviation * deviation)).flatten()
-
-
-def extract_patches(picture: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+def extract_patches(image: torch.Tensor, size: int, stride: int) -> torch.Tensor:
     """The patches of `patch_grid` copied, row by row: (N, C, size, size)."""
-    return patch_grid(picture, size, stride).flatten(0, 1)
+    return patch_grid(image, size, stride).flatten(0, 1)
 
 
 def sharpness(patches: torch.Tensor) -> torch.Tensor:
@@ -92,12 +74,12 @@ def colorfulness(patches: torch.Tensor) -> torch.Tensor:
 
 
 def select_pristine(patches: torch.Tensor, sharpness_share: float, colorfulness_share: float) -> torch.Tensor:
-    """Ascending indices of one photograph's pristine patches: the sharp, and of these the colourful.
+    """Ascending indices of one image's pristine patches: the sharp, and of these the colourful.
 
-    Both comparisons are strict, so that a black or a grey photograph gives none.
+    Both comparisons are strict, so that a black or a grey image gives none.
 
     Args:
-        patches: (N, 3, p, p) in [0, 1], all of one photograph.
+        patches: (N, 3, p, p) in [0, 1], all of one image.
         sharpness_share: kept above this share of the sharpest patch.
         colorfulness_share: kept above this share of the most colourful among the sharp ones.
     """
@@ -124,7 +106,7 @@ def patch_features(
 ) -> torch.Tensor:
     """Features of patches, row by row, as float64 on the CPU: (rows * columns, features).
 
-    Only `chunk` patches are copied at a time, so memory is that of the picture and of one chunk.
+    Only `chunk` patches are copied at a time, so memory is that of the image and of one chunk.
 
     Args:
         encoder: maps (n, 3, p, p) to (n, features); in evaluation mode.
@@ -144,14 +126,30 @@ def patch_features(
 
 
 def overlapping_features(
-    picture: torch.Tensor, encoder: nn.Module, settings: Settings, precision: torch.dtype = torch.float32
+    image: torch.Tensor, encoder: nn.Module, settings: Settings, precision: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """Features (rows, columns, F), float64 on the CPU, of a picture's patches, which overlap by half.
+    """Features (rows, columns, F), float64 on the CPU, of an image's patches, which overlap by half.
 
     Arguments are those of `patch_grid` and `patch_features`.
     """
-    grid = patch_grid(picture, settings.patch_size, settings.patch_size // 2)
+    grid = patch_grid(image, settings.patch_size, settings.patch_size // 2)
     return patch_features(encoder, grid, settings.chunk, precision).unflatten(0, grid.shape[:2])
+
+
+@torch.inference_mode()
+def whole_features(
+    encoder: nn.Module, image: torch.Tensor, precision: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Features (F,) of an image in one pass, float32 on the CPU, not normalised.
+
+    Args:
+        encoder: of either branch, in evaluation mode.
+        image: (3, H, W) in [0, 1], no side under 32.
+        precision: in which convolutions run.
+    """
+    device = next(encoder.parameters()).device
+    with autocast(device, precision), full_float32():
+        return encoder(image[None].to(device))[0].float().cpu()
 
 
 def _gaussian_window(like: torch.Tensor) -> torch.Tensor:

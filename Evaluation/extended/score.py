@@ -1,194 +1,188 @@
-"""From a picture's patches to the number that Q_low is taken of (method.md part 4, Distance)."""
+"""The extended score: from what is measured of an image to the number that Q_low is taken of.
+
+Beyond the paper: beside the distance it asks two regressions that were fitted on distorted images, without
+human scores (method.md part 4, Extended score). A weights file asks for it in its metadata.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from datasets.distorted.targets import TARGETS
+from Evaluation.distance import FeatureStatistics, distance
+from Evaluation.extended.centre import grid_statistics
+from Evaluation.zeroshot import Measurement, Part
 from models.semantic import MIDDLE_FEATURES
-from models.weights.semantic import SemanticWeights, load_semantic
 from utils.errors import UserError
 
-_SCALE_KEY = "distance_scale"
-_WEIGHT_KEY = "distortion_weight"
-_CHANCE_WEIGHT_KEY = "chance_weight"
-_CHANCE_KEY = "chance_regression"
-_CONTENT_KEY = "content_sha256"
-_CENTRE_KEY = "centre_deviation"
-# Of scores that this project made before and no longer computes.
-_FORMER_KEYS = ("number_weight", "number_regression")
+# The metadata's keys; those of the shipped weights, so they keep the names that these were written with.
+_SCALE, _CENTRE = "distance_scale", "centre_deviation"
+_DISTORTION_WEIGHT, _TARGETS = "distortion_weight", "distortion_targets"
+_SEMANTIC_WEIGHT, _SEMANTIC_REGRESSION = "chance_weight", "chance_regression"
+_SEMANTIC_SHA256 = "content_sha256"
+_KEYS = (_SCALE, _CENTRE, _DISTORTION_WEIGHT, _SEMANTIC_WEIGHT, _SEMANTIC_REGRESSION, _SEMANTIC_SHA256)
 
 
 @dataclass(frozen=True)
-class LowLevelScore:
-    """What a score takes from a picture: `low_level_quality` of `scale * (d + w * k + v * c)`.
+class ExtendedScore:
+    """`scale * max(0, d + w k + v c)`, of which Q_low is taken in the place of the distance.
 
-    d is the distance; k is `visible_distortion` and w `distortion_weight`; c is
-    `chance_of_distortion` by `chance_regression`, v `chance_weight`, and `content_sha256` tells the content
-    weights that it was made for. The low-level encoder's patches weigh as `centre_weights` with
-    `centre_deviation` says. The default is the paper's score.
+    d is the paper's distance with patches that weigh as `centre_weights` with `centre_deviation` says;
+    k the `distortion_regression` of the same patches, w `distortion_weight`; c the `semantic_regression`,
+    v `semantic_weight`, fitted for the semantic weights of `semantic_sha256`. `targets` name what the first
+    low-level features were trained to say.
     """
 
     scale: float = 1.0
     distortion_weight: float = 0.0
-    chance_weight: float = 0.0
-    chance_regression: tuple[float, ...] = ()
+    semantic_weight: float = 0.0
+    regression: tuple[float, ...] = ()
     centre_deviation: float = math.inf
-    content_sha256: str = ""
+    semantic_sha256: str = ""
+    targets: tuple[str, ...] = TARGETS
 
-    def total(self, d: float, mean: torch.Tensor, content: torch.Tensor | None = None) -> float:
-        """`scale * (d + w * k + v * c)`, 0 where that is negative (k and c may be).
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What of an image has to be measured."""
+        return ("patches", "semantic") if self.semantic_weight else ("patches",)
 
-        Args:
-            d: the distance, 0 or more.
-            mean: features (F,), the mean over a picture's patches.
-            content: `semantic_features` (304,) of the picture; needed where `chance_weight` is not 0.
+    def distance(self, image: Measurement, pristine: FeatureStatistics, regularisation: float) -> float:
+        """The number, 0 or more, that Q_low is taken of.
+
+        Raises:
+            UserError: the distance cannot be computed.
         """
-        total = d
-        if self.distortion_weight:
-            total += self.distortion_weight * visible_distortion(mean)
-        if self.chance_weight:
-            assert content is not None
-            total += self.chance_weight * chance_of_distortion(content, self.chance_regression)
-        return max(0.0, self.scale * total)
+        d, k, c = self.terms(image, pristine, regularisation)
+        return self.total(d, k, c)
+
+    def terms(
+        self, image: Measurement, pristine: FeatureStatistics, regularisation: float
+    ) -> tuple[float, float, float]:
+        """Distance d, distortion regression k and semantic regression c; 0 for one that is not asked for.
+
+        Raises:
+            UserError: the distance cannot be computed.
+        """
+        measured = grid_statistics(image.part("patches"), self.centre_deviation)
+        d = distance(pristine, measured, regularisation)
+        k = distortion_regression(measured.mean, self.targets) if self.distortion_weight else 0.0
+        c = semantic_regression(image.part("semantic"), self.regression) if self.semantic_weight else 0.0
+        return d, k, c
+
+    def total(self, d: float, k: float, c: float) -> float:
+        """`scale * (d + w k + v c)`, 0 where that is negative (k and c may be)."""
+        return max(0.0, self.scale * (d + self.distortion_weight * k + self.semantic_weight * c))
 
     def formula(self) -> str:
-        """The number in words; empty for the paper's score."""
-        if self == PAPER:
-            return ""
+        """The number in words."""
         parts = ["distance"]
         if self.distortion_weight:
-            parts.append(f"{self.distortion_weight:g} x distortion")
-        if self.chance_weight:
-            parts.append(f"{self.chance_weight:g} x chance of distortion")
+            parts.append(f"{self.distortion_weight:g} x distortion regression")
+        if self.semantic_weight:
+            parts.append(f"{self.semantic_weight:g} x semantic regression")
         formula = f"{self.scale:g} x " + (f"({' + '.join(parts)})" if parts[1:] else parts[0])
         if self.centre_deviation == math.inf:
             return formula
         return f"{formula}, patches weighted by a Gaussian of {self.centre_deviation:g} half sides"
 
     def metadata(self) -> dict[str, str]:
-        """What `score_of_weights` reads, for the metadata of a weights file."""
+        """What `read_extended` reads, for the metadata of a weights file."""
         return {
-            _SCALE_KEY: str(self.scale),
-            _WEIGHT_KEY: str(self.distortion_weight),
-            _CHANCE_WEIGHT_KEY: str(self.chance_weight),
-            _CHANCE_KEY: json.dumps(self.chance_regression),
-            _CENTRE_KEY: str(self.centre_deviation),
-            _CONTENT_KEY: self.content_sha256,
+            _SCALE: str(self.scale),
+            _CENTRE: str(self.centre_deviation),
+            _DISTORTION_WEIGHT: str(self.distortion_weight),
+            _TARGETS: json.dumps(self.targets),
+            _SEMANTIC_WEIGHT: str(self.semantic_weight),
+            _SEMANTIC_REGRESSION: json.dumps(self.regression),
+            _SEMANTIC_SHA256: self.semantic_sha256,
         }
 
 
-PAPER = LowLevelScore()
+def distortion_regression(mean: torch.Tensor, targets: Sequence[str]) -> float:
+    """`structure + (sum of all levels) / 2`, as features that were trained on distortion targets tell them.
 
-
-def visible_distortion(mean: torch.Tensor) -> float:
-    """`structure + (sum of all levels) / 2`, as taught features tell them.
-
-    Structure, how far a patch is from its undistorted self by FSIM, is not taught where light or colour were
-    changed; the levels count these faults too. Of weights that were not taught the number means nothing.
+    Structure, how far a patch is from its undistorted self by FSIM, is not trained where light or colour were
+    changed; the levels count these faults too. Of weights that were not trained so the number means nothing.
 
     Args:
-        mean: features (F,), the mean over a picture's patches, in the order of `TARGETS`.
+        mean: features (F,), the mean over an image's patches.
+        targets: names of the first features: structure, total, then the level of each kind of distortion.
     """
-    structure, _, *levels = mean[: len(TARGETS)].tolist()
+    structure, _, *levels = mean[: len(targets)].tolist()
     return structure + sum(levels) / 2
 
 
-def chance_of_distortion(content: torch.Tensor, regression: Sequence[float]) -> float:
-    """`sum_i slope_i content_i + intercept`: 0 for pristine pictures, 1 for distorted ones, by least squares.
+def semantic_regression(features: torch.Tensor, regression: Sequence[float]) -> float:
+    """`sum_i slope_i f_i + intercept`: 0 for pristine images, 1 for distorted ones, by least squares.
 
     Args:
-        content: `semantic_features` of a picture, of which the first ones count.
+        features: semantic features of an image, of which the first ones count.
         regression: slopes of these, then the intercept.
     """
     *slopes, intercept = regression
-    return sum(slope * value for slope, value in zip(slopes, content.tolist(), strict=False)) + intercept
+    return sum(slope * value for slope, value in zip(slopes, features.tolist(), strict=False)) + intercept
 
 
-def score_of_weights(metadata: Mapping[str, str], path: Path) -> LowLevelScore:
-    """The score that a weights file asks for; the paper's where its metadata does not speak of it.
-
-    Raises:
-        UserError: the scale is not a finite number above 0, a weight not one of 0 or more, the regression
-            not a list of finite numbers, the deviation not 0.1 or more, or the score one that is no longer
-            computed; the message names `path`, where the metadata is from.
-    """
-    if _weight(metadata, _FORMER_KEYS[0], path):
-        raise UserError(
-            f"{path}: asks for a score with '{_FORMER_KEYS[0]}', which is no longer computed; make another "
-            "with install_weights.py, or use --score paper."
-        )
-    scale = _number(metadata, _SCALE_KEY, PAPER.scale)
-    if not 0 < scale < math.inf:
-        raise UserError(
-            f"{path}: '{_SCALE_KEY}' is '{metadata[_SCALE_KEY]}', expected a finite number above 0."
-        )
-    weight, chance_weight = (_weight(metadata, key, path) for key in (_WEIGHT_KEY, _CHANCE_WEIGHT_KEY))
-    regression = _numbers(metadata.get(_CHANCE_KEY, "[]"))
-    if regression is None or (len(regression) != MIDDLE_FEATURES + 1 and (regression or chance_weight)):
-        raise UserError(
-            f"{path}: '{_CHANCE_KEY}' is '{metadata.get(_CHANCE_KEY, '')}', expected a list of "
-            f"{MIDDLE_FEATURES + 1} finite numbers."
-        )
-    deviation = _number(metadata, _CENTRE_KEY, PAPER.centre_deviation)
-    # Less would leave all weight with one patch, which has no covariance.
-    if not deviation >= 0.1:
-        raise UserError(
-            f"{path}: '{_CENTRE_KEY}' is '{metadata[_CENTRE_KEY]}', expected a number of 0.1 or more, or inf."
-        )
-    return LowLevelScore(scale, weight, chance_weight, regression, deviation, metadata.get(_CONTENT_KEY, ""))
-
-
-def content_of_score(score: LowLevelScore, path: Path, device: torch.device) -> SemanticWeights | None:
-    """The content encoder on `device` where the score of the weights at `path` looks at it, else None.
+def read_extended(metadata: Mapping[str, str], path: Path) -> ExtendedScore | None:
+    """The extended score that a weights file asks for; None where its metadata does not speak of it.
 
     Raises:
-        UserError: its file cannot be used, or is not the one that the score was made for.
+        UserError: a number is missing or out of its range; the message names `path`, where the metadata is
+            from, and the key.
     """
-    if not score.chance_weight:
+    if not any(key in metadata for key in _KEYS):
         return None
-    content = load_semantic(device=device)
-    if content.sha256 != score.content_sha256:
-        known = score.content_sha256[:12] or "unknown"
-        raise UserError(
-            f"{path}: its score was made for content weights sha256 {known}, those of {content.path} are "
-            f"{content.sha256[:12]}; make another with install_weights.py, or use --score paper."
-        )
-    return content
+    scale = _number(metadata, path, _SCALE, 1.0, lambda value: value > 0, "above 0")
+    distortion, semantic = (
+        _number(metadata, path, key, 0.0, lambda value: value >= 0, "of 0 or more")
+        for key in (_DISTORTION_WEIGHT, _SEMANTIC_WEIGHT)
+    )
+    # Less would leave all weight with one patch, which has no covariance.
+    centre = _number(metadata, path, _CENTRE, math.inf, lambda value: value >= 0.1, "of 0.1 or more, or inf")
+    regression = _list(metadata, path, _SEMANTIC_REGRESSION, ())
+    length = MIDDLE_FEATURES + 1
+    if (regression or semantic) and (
+        len(regression) != length
+        or not all(isinstance(one, int | float) and math.isfinite(one) for one in regression)
+    ):
+        raise UserError(f"{path}: '{_SEMANTIC_REGRESSION}' is not a list of {length} finite numbers.")
+    # Files of before the names were kept were trained on these.
+    targets = _list(metadata, path, _TARGETS, TARGETS)
+    if targets[:2] != TARGETS[:2] or not all(isinstance(name, str) for name in targets):
+        raise UserError(f"{path}: '{_TARGETS}' does not name structure, total and kinds of distortion.")
+    sha256 = metadata.get(_SEMANTIC_SHA256, "")
+    return ExtendedScore(scale, distortion, semantic, regression, centre, sha256, targets)
 
 
 def without_score(metadata: Mapping[str, str]) -> dict[str, str]:
     """The metadata of a weights file but for what it asks of a score."""
-    return {key: metadata[key] for key in metadata if key not in (*PAPER.metadata(), *_FORMER_KEYS)}
+    return {key: value for key, value in metadata.items() if key not in ExtendedScore().metadata()}
 
 
-def _weight(metadata: Mapping[str, str], key: str, path: Path) -> float:
-    """The weight under `key`, 0 where there is none."""
-    weight = _number(metadata, key, 0.0)
-    if not 0 <= weight < math.inf:
-        raise UserError(f"{path}: '{key}' is '{metadata[key]}', expected a finite number of 0 or more.")
-    return weight
-
-
-def _numbers(text: str) -> tuple[float, ...] | None:
-    """The finite numbers of a JSON list; None where it is none."""
+def _number(
+    metadata: Mapping[str, str], path: Path, key: str, default: float, fits: Callable[[float], bool], words: str
+) -> float:
     try:
-        values = json.loads(text)
-        numbers = tuple(float(value) for value in values)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return numbers if isinstance(values, list) and all(map(math.isfinite, numbers)) else None
-
-
-def _number(metadata: Mapping[str, str], key: str, default: float) -> float:
-    """The number under `key`; not a number (NaN) where it is none."""
-    try:
-        return float(metadata.get(key, default))
+        value = float(metadata.get(key, default))
     except ValueError:
-        return math.nan
+        value = math.nan
+    if not fits(value) or (value == math.inf and default != math.inf):
+        raise UserError(f"{path}: '{key}' is '{metadata[key]}', expected a finite number {words}.")
+    return value
+
+
+def _list(metadata: Mapping[str, str], path: Path, key: str, default: Sequence[Any]) -> tuple[Any, ...]:
+    try:
+        values = json.loads(metadata[key]) if key in metadata else default
+    except ValueError:
+        values = None
+    if not isinstance(values, list | tuple):
+        raise UserError(f"{path}: '{key}' is '{metadata[key]}', expected a list.")
+    return tuple(values)

@@ -1,0 +1,111 @@
+"""The encoders of a model: found as its settings ask, read when they are first used, on their device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from configs import Settings
+from models.device import choose_device, choose_precision
+from models.low_level import InnerFeatures
+from models.weights.high_level import HighLevelWeights, find_clip, find_high_level, load_high_level, why_no_clip
+from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
+from models.weights.semantic import SemanticWeights, load_semantic
+from utils.errors import UserError
+
+Say = Callable[[str], object]
+
+
+class Encoders:
+    """The encoders that `settings` ask for; one that nothing asks for is never read."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        """Decide which branches there are, and say it.
+
+        Raises:
+            UserError: the device is not there, or CLIP's weights are asked for and not to be had.
+        """
+        self.settings, self.say = settings, say
+        self.device = choose_device(settings.device)
+        self.precision = choose_precision(settings.precision, self.device)
+        self.clip_path: Path | None = None
+        if settings.branch != "low":
+            self.clip_path = find_clip(settings.architecture, settings.clip)
+        absent = why_no_clip(settings.architecture) if self.clip_path is None else ""
+        if self.clip_path is None and (settings.branch in ("high", "both") or settings.high) and (
+            settings.branch != "low"
+        ):
+            raise UserError(f"{absent}; or use branch=low.")
+        self.has_low = settings.branch != "high"
+        self.has_high = self.clip_path is not None
+        for sentence in _sentences(settings, self.clip_path, absent):
+            say(sentence)
+
+    @cached_property
+    def low(self) -> LowLevelWeights:
+        """The low-level encoder."""
+        weights = load_low_level(self.settings.low or find_low_level())
+        weights.model.to(self.device)
+        return weights
+
+    @cached_property
+    def inner(self) -> InnerFeatures:
+        """The inner stages of the low-level encoder."""
+        return InnerFeatures(self.low.model).eval()
+
+    @cached_property
+    def high(self) -> HighLevelWeights:
+        """CLIP's image encoder, fine-tuned where there are such weights, and the features of the prompts."""
+        assert self.clip_path is not None
+        tuned = Path(self.settings.high) if self.settings.high else find_high_level()
+        weights = load_high_level(self.clip_path, tuned, self.settings.prompts, self.settings.positions)
+        weights.encoder.to(self.device)
+        if weights.metadata.get("clip_sha256", weights.clip_sha256) != weights.clip_sha256:
+            self.say(f"{weights.path}: was fine-tuned from another file of CLIP weights than {self.clip_path}.")
+        return weights
+
+    @cached_property
+    def semantic(self) -> SemanticWeights:
+        """The semantic encoder."""
+        return load_semantic(device=self.device)
+
+    def line(self) -> str:
+        """The weights that were used, in words, each with the first digits of its SHA-256."""
+        used, parts = vars(self), []
+        if "low" in used:
+            parts.append(f"low-level weights {self.low.path.name} (sha256 {self.low.sha256[:12]})")
+        if "high" in used:
+            clip = f"CLIP {self.high.clip_path.name} (sha256 {self.high.clip_sha256[:12]})"
+            if self.high.path is None or self.high.sha256 is None:
+                parts.append(f"stock {clip}, not fine-tuned")
+            else:
+                tuned = f"{self.high.path.name} (sha256 {self.high.sha256[:12]})"
+                parts.append(f"high-level weights {tuned} of {clip}")
+        if "semantic" in used:
+            parts.append(f"semantic weights {self.semantic.path.name} (sha256 {self.semantic.sha256[:12]})")
+        return "; ".join(parts)
+
+    def checksums(self) -> dict[str, str | None]:
+        """SHA-256 of each file that was used; None where there is none."""
+        used = vars(self)
+        return {
+            "low_level_sha256": self.low.sha256 if "low" in used else None,
+            "high_level_sha256": self.high.sha256 if "high" in used else None,
+            "clip_sha256": self.high.clip_sha256 if "high" in used else None,
+            "semantic_sha256": self.semantic.sha256 if "semantic" in used else None,
+        }
+
+
+def _sentences(settings: Settings, clip: Path | None, absent: str) -> list[str]:
+    """Which branches there are and why, and which settings have no effect."""
+    words = {"low": "low-level", "high": "high-level", "both": "low-level and high-level"}
+    if settings.branch != "available":
+        sentences = [f"Branch: {words[settings.branch]} (as asked)."]
+    elif clip is None:
+        sentences = [f"Branch: low-level alone. {absent}."]
+    else:
+        sentences = [f"Branch: low-level and high-level (CLIP weights are at hand: {clip})."]
+    of_other = {"low": ("high", "clip"), "high": ("low", "pristine")}
+    unused = [name for name in of_other.get(settings.branch, ()) if getattr(settings, name)]
+    return [*sentences, *([f"Not used with branch={settings.branch}: {', '.join(unused)}."] if unused else [])]

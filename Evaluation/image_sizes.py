@@ -1,0 +1,82 @@
+"""The sizes at which images are looked at (method.md parts 4 and 5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+from configs import Settings
+from models.high_level import SMALLEST_PICTURE
+from utils.errors import UserError
+
+# Slivers such as 1 x 60,000 would grow beyond any memory when they are enlarged.
+MOST_ENLARGED_PIXELS = 1 << 26
+
+
+def resize(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """An image (3, H, W) as (3, height, width), bilinear with antialiasing."""
+    return F.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0]
+
+
+def as_the_set_resizes(image: torch.Tensor, size: tuple[int, int] | None) -> tuple[torch.Tensor, str]:
+    """The image at the (height, width) at which its set's protocol scores it, and a note where it changed."""
+    if size is None or tuple(image.shape[-2:]) == size:
+        return image, ""
+    return resize(image, *size), f"resized to {size[1]}x{size[0]}"
+
+
+def at_least_smallest(image: torch.Tensor) -> tuple[torch.Tensor, str]:
+    """The image, enlarged where a side is under the 32 pixels that CLIP needs, and a note where it was.
+
+    Raises:
+        UserError: the image is so narrow that it would become too large.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) >= SMALLEST_PICTURE:
+        return image, ""
+    enlarged = with_short_side(height, width, SMALLEST_PICTURE)
+    return resize(image, *enlarged), f"whole image enlarged to {enlarged[1]}x{enlarged[0]}"
+
+
+def with_two_patches(image: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, str]:
+    """The image (3, H, W), enlarged where it gives fewer than two patches, and a note where it was.
+
+    Raises:
+        UserError: the image is so narrow that it would become too large.
+    """
+    height, width = image.shape[-2:]
+    enlarged = enlarged_size(height, width, settings)
+    if enlarged == (height, width):
+        return image, ""
+    return resize(image, *enlarged), f"enlarged to {enlarged[1]}x{enlarged[0]}"
+
+
+def enlarged_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
+    """(height, width) at which an image's patches are taken: its own wherever that gives two or more.
+
+    Otherwise its short side becomes 1.5 patches, 144 pixels for 96: a departure from the authors,
+    whose code fails on such images.
+
+    Raises:
+        UserError: the image is so narrow that it would become too large.
+    """
+    size = settings.patch_size
+    stride = size // 2
+    if min(height, width) >= size and max(height, width) >= size + stride:
+        return height, width
+    return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
+
+
+def with_short_side(height: int, width: int, short: int) -> tuple[int, int]:
+    """(height, width) enlarged so that the short side is `short`.
+
+    Raises:
+        UserError: the image is so narrow that it would become too large.
+    """
+    scale = short / min(height, width)
+    enlarged = (max(short, round(height * scale)), max(short, round(width * scale)))
+    if enlarged[0] * enlarged[1] > MOST_ENLARGED_PIXELS:
+        raise UserError(f"{width}x{height} is too narrow to be scored.")
+    return enlarged
