@@ -1,71 +1,56 @@
-"""Zero-shot quality of a photograph, a folder, a rated set or a table of scored pictures."""
+"""Zero-shot quality of an image, a folder, a rated set or a table of scored images."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from configs import Settings
-from datasets.rated.sets import RATED_SETS, shortfall
-from Evaluation.grepq import add_encoder_arguments
-from Evaluation.protocol import load_pictures, prepare
-from Evaluation.reports.text import check_output, collect, publish
-from utils.cli import CommandLine
+from datasets.rated.layouts import RATED_SETS
+from utils.cli import MODEL_FLAGS, SCORE_FLAGS, add_fields, add_set, command, make_parser, say, with_fields
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = CommandLine(__doc__)
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all scored, 1 an image has no score, 2 bad input, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
     add = parser.add_argument
     add("--eval_type", choices=("zeroshot", "zeroshot_single_img"), help="default: by --test_img_path")
-    add("--test_img_path", help="the picture of zeroshot_single_img")
-    add("--dataset", help=f"rated set in its native layout under --img_dir: {', '.join(RATED_SETS)}")
-    add("--scores", help="CSV with the columns image and mos, instead of --dataset")
-    add("--img_dir", help="folder of the set, or of the table's pictures; alone, its pictures are scored")
-    add(
-        "--pristine_img_dir",
-        help="sharp, undistorted photographs; default: patches here, or shipped statistics",
-    )
-    add("--patch_size", type=int, default=Settings.patch_size, help="side in pixels, %(default)s")
-    add("--sharpness_param", type=float, default=Settings.sharpness, help="share of sharpness, %(default)s")
-    add(
-        "--colorfulness_param", type=float, default=Settings.colorfulness, help="share of colour, %(default)s"
-    )
-    add("--prompts", nargs="+", default=Settings.prompts, metavar="PROMPT",
-        help="good bad [good bad ...]: the mean over the pairs; default: %(default)s")  # fmt: skip
-    add("--positions", choices=("none", "interpolate"), default=Settings.positions,
-        help="positional embedding of CLIP's attention pool, %(default)s")  # fmt: skip
-    add("--score", choices=("own", "paper"), default="own",
-        help="low-level score: what the weights file asks for or the paper's, %(default)s")  # fmt: skip
-    add_encoder_arguments(parser)
+    add("--test_img_path", default="", help="the image of zeroshot_single_img")
+    add("--dataset", default="", help=f"rated set in its native layout in --img_dir: {', '.join(RATED_SETS)}")
+    add("--scores", default="", help="table of images and their scores, a CSV; its images are in --img_dir")
+    add("--image_column", default="", help="its column of file names; default: the usual names")
+    add("--mos_column", default="", help="its column of scores; default: the usual names")
+    add("--img_dir", default="", help="folder of the set or table; alone, its images are scored")
     add("--output", type=Path, help="table of scores, .csv or .json; default: printed")
-    return parser.parse_args()
+    add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
+    add_set(parser, "Settings")
+    args = parser.parse_args(argv)
+    settings = with_fields(Settings(), args)
 
+    # Only now: wrong arguments and --help do not wait for torch.
+    from Evaluation.grepq import GRepQ
+    from Evaluation.protocol import SAMPLES, load_images
+    from Evaluation.reports.text import check_output, collect, publish
 
-def main() -> int:
-    """Run it: 0 is success, 1 a picture without a score, 2 wrong input, 130 interrupted."""
-    args = parse()
-    say = partial(print, file=sys.stderr)
-    try:
-        check_output(args.output)
-        settings = Settings(
-            args.patch_size, args.sharpness_param, args.colorfulness_param,
-            prompts=tuple(args.prompts), positions=args.positions,
-        )  # fmt: skip
-        rated = load_pictures(args.eval_type, args.test_img_path, args.dataset, args.scores, args.img_dir)
-        for sentence in (*rated.remarks, *shortfall(rated)):
-            say(sentence)
-        protocol = prepare(args, settings, say)
-        rows, complete = collect(rated.images, protocol.low, protocol.high)
-        return publish(rated, rows, complete, protocol, args.output, say)
-    except (ValueError, OSError) as error:
-        say(f"{Path(__file__).name}: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        return 130
+    check_output(args.output)
+    image, folder, shown = args.test_img_path, args.img_dir, ""
+    single = args.eval_type == "zeroshot_single_img"
+    if image and args.eval_type == "zeroshot":
+        parser.error("--test_img_path goes with --eval_type zeroshot_single_img")
+    if not any((image, args.dataset, args.scores, folder)):
+        default = SAMPLES / "coffee.jpg" if single else SAMPLES
+        image, folder = (str(default), "") if single else ("", str(default))
+        own = "an image of your own: --test_img_path FILE" if single else "images of your own: --img_dir DIR"
+        shown = f" of {default.relative_to(SAMPLES.parent)}, part of this repository; {own}"
+    elif single and not image:
+        parser.error("--eval_type zeroshot_single_img scores the image of --test_img_path, and no other")
+    rated = load_images(image, args.dataset, args.scores, folder, args.image_column, args.mos_column)
+    model = GRepQ(settings, say).load()
+    print(f"{model.name}: {model.score_name}, higher is better{shown}.")
+    rows, complete = collect(model, rated.images)
+    return publish(model, rated, rows, complete, args.output)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,13 @@ from pathlib import Path
 from configs import Settings
 from models.device import choose_device, choose_precision
 from models.low_level import InnerFeatures
-from models.weights.high_level import HighLevelWeights, find_clip, find_high_level, load_high_level, why_no_clip
+from models.weights.high_level import (
+    HighLevelWeights,
+    find_clip,
+    find_high_level,
+    load_high_level,
+    why_no_clip,
+)
 from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
 from models.weights.semantic import SemanticWeights, load_semantic
 from utils.errors import UserError
@@ -33,10 +39,9 @@ class Encoders:
         if settings.branch != "low":
             self.clip_path = find_clip(settings.architecture, settings.clip)
         absent = why_no_clip(settings.architecture) if self.clip_path is None else ""
-        if self.clip_path is None and (settings.branch in ("high", "both") or settings.high) and (
-            settings.branch != "low"
-        ):
-            raise UserError(f"{absent}; or use branch=low.")
+        wanted = settings.branch in ("high", "both") or (settings.branch == "available" and settings.high)
+        if wanted and self.clip_path is None:
+            raise UserError(f"{absent}, or use --branch low.")
         self.has_low = settings.branch != "high"
         self.has_high = self.clip_path is not None
         for sentence in _sentences(settings, self.clip_path, absent):
@@ -62,7 +67,7 @@ class Encoders:
         weights = load_high_level(self.clip_path, tuned, self.settings.prompts, self.settings.positions)
         weights.encoder.to(self.device)
         if weights.metadata.get("clip_sha256", weights.clip_sha256) != weights.clip_sha256:
-            self.say(f"{weights.path}: was fine-tuned from another file of CLIP weights than {self.clip_path}.")
+            self.say(f"{weights.path}: was fine-tuned from other CLIP weights than {self.clip_path}.")
         return weights
 
     @cached_property
@@ -108,4 +113,6 @@ def _sentences(settings: Settings, clip: Path | None, absent: str) -> list[str]:
         sentences = [f"Branch: low-level and high-level (CLIP weights are at hand: {clip})."]
     of_other = {"low": ("high", "clip"), "high": ("low", "pristine")}
     unused = [name for name in of_other.get(settings.branch, ()) if getattr(settings, name)]
-    return [*sentences, *([f"Not used with branch={settings.branch}: {', '.join(unused)}."] if unused else [])]
+    if unused:
+        sentences.append(f"Not used with branch={settings.branch}: {', '.join(unused)}.")
+    return sentences

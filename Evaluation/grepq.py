@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets.images import ImageLike, as_image, as_images
 
 from configs import Settings
-from datasets.images import ImageLike, as_image, as_images
 from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import distance, low_level_quality, statistics
@@ -22,7 +22,7 @@ from Evaluation.extended.semantic_features import semantic_features
 from Evaluation.image_sizes import as_the_set_resizes, at_least_smallest, with_two_patches
 from Evaluation.patches import overlapping_features, whole_features
 from Evaluation.pristine import Pristine, find_pristine
-from Evaluation.zeroshot import Measurement, Part, Scores, ScoreRow, Status, Unmeasured, combined
+from Evaluation.zeroshot import Measurement, Part, ScoreRow, Scores, Status, Unmeasured, combined
 from models.device import out_of_memory
 from models.high_level import antonym_quality
 from utils.errors import UserError
@@ -204,7 +204,10 @@ class GRepQ:
         """
         rated = [one if isinstance(one, RatedImage) else RatedImage(str(one), Path(one)) for one in images]
         for image, pixels in zip(rated, read_ahead([one.path for one in rated]), strict=True):
-            yield image, Unmeasured(pixels) if isinstance(pixels, str) else self._attempt(image, pixels, parts)
+            if isinstance(pixels, str):
+                yield image, Unmeasured(pixels)
+            else:
+                yield image, self._attempt(image, pixels, parts)
 
     def _attempt(
         self, image: RatedImage, pixels: torch.Tensor, parts: Collection[Part] | None
@@ -223,7 +226,7 @@ class GRepQ:
         return dataclasses.replace(measured, height=height, width=width, notes=notes)
 
     def score_images(self, images: Iterable[RatedImage | str | Path]) -> Iterator[ScoreRow]:
-        """One row an image, in order, each as it is done; one that cannot be scored is a row that says why."""
+        """One row an image, in order, each as it is done; one that cannot be scored has a row that says so."""
         for image, measured in self.measure_images(images):
             scores, status = Scores(), Status(measured.notes if isinstance(measured, Measurement) else ())
             try:
@@ -245,6 +248,6 @@ def check_semantic(score: ExtendedScore, encoders: Encoders) -> None:
         known = score.semantic_sha256[:12] or "unknown"
         raise UserError(
             f"{encoders.low.path}: its score was made for semantic weights sha256 {known}, those of "
-            f"{semantic.path} are {semantic.sha256[:12]}; make another with 'python -m tools.install_weights', "
-            "or use --score paper."
+            f"{semantic.path} are {semantic.sha256[:12]}; make another with 'python -m "
+            "tools.install_weights', or use --score paper."
         )

@@ -1,6 +1,6 @@
 """Statistics of pristine patches, made or found (method.md part 4, Pristine patches).
 
-Three places are looked at, the first that there is wins: a folder of photographs that was named, the
+Three places are looked at, the first that there is wins: a folder of images that was named, the
 authors' file of patches in the working directory, the statistics file beside the weights. Statistics
 carry the SHA-256 of the weights that made them and are never used with others.
 """
@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,8 +20,8 @@ from tqdm import tqdm
 from configs import Settings
 from datasets.decoder import list_images, read_image
 from Evaluation.distance import FeatureStatistics, statistics
-from Evaluation.features import resize
-from Evaluation.grepq import Say
+from Evaluation.encoders import Say
+from Evaluation.image_sizes import resize
 from Evaluation.patches import extract_patches, patch_features, select_pristine
 from Evaluation.pristine_files import (
     Pristine,
@@ -35,7 +36,7 @@ from models.weights.files import file_sha256
 from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights
 from utils.errors import UserError
 
-_HINT = "Name a folder of sharp, undistorted photographs with --pristine_img_dir."
+_HINT = "Name a folder of sharp, undistorted images with --pristine_img_dir."
 
 
 def find_pristine(
@@ -46,26 +47,21 @@ def find_pristine(
     Args:
         weights: the encoder, on the device where it is to run.
         settings: patch size, thresholds and chunk.
-        folder: photographs to take; None looks into `working`, then beside the weights.
+        folder: images to take; None looks into `working`, then beside the weights.
         working: where the file of patches lies and results are kept for the next time.
         say: receives one sentence for each thing the user should know.
 
     Raises:
-        UserError: there are none, or a file cannot be used.
-        UserError: the folder is missing or holds no picture.
+        UserError: there are none, a file cannot be used, or the folder is missing or holds no image.
     """
     patches_file = working / settings.patches_file
     if folder is not None:
-        digest = _digest_of_photographs(list_images(folder))
-
-        def make() -> Pristine:
-            return pristine_of_folder(weights, settings, folder, None, say)
+        digest = digest_of_images(list_images(folder))
+        make = partial(pristine_of_folder, weights, settings, folder, None, say)
     elif patches_file.is_file():
         say(f"Pristine patches are those of {patches_file.name} in the working directory.")
         digest = file_sha256(patches_file)
-
-        def make() -> Pristine:
-            return pristine_of_patches(weights, settings, patches_file)
+        make = partial(pristine_of_patches, weights, settings, patches_file)
     else:
         return _pristine_beside(weights, settings)
 
@@ -87,41 +83,36 @@ def find_pristine(
 
 
 def pristine_of_folder(
-    weights: LowLevelWeights,
-    settings: Settings,
-    folder: Path,
-    patches_file: Path | None,
-    say: Say,
+    weights: LowLevelWeights, settings: Settings, folder: Path, patches_file: Path | None, say: Say,
     short_sides: Sequence[int] = (0,),
-) -> Pristine:
-    """Statistics of the pristine patches of all photographs in a folder, one photograph in memory at a time.
+) -> Pristine:  # fmt: skip
+    """Statistics of the pristine patches of all images in a folder, one image in memory at a time.
 
     Args:
         weights: the encoder; statistics are always computed in float32.
         settings: patch size, thresholds and chunk.
-        folder: the photographs; those that give no patch are counted and said.
+        folder: the images; those that give no patch are counted and said.
         patches_file: where the patches are written in the authors' format; None writes none.
         say: receives what was left out.
-        short_sides: sizes in pixels to which each photograph is shrunk, its patches taken from all of
-            them; 0, the authors' way, is its own.
+        short_sides: sizes in pixels to which each image is shrunk, its patches taken from all of them; 0,
+            the authors' way, is its own.
 
     Raises:
-        UserError: no photograph gives a patch, there is a single patch, or a short side is too small.
+        UserError: no image gives a patch, there is a single patch, or a short side is too small.
     """
     wrong = [side for side in short_sides if side != 0 and side < settings.patch_size]
     if wrong:
         raise UserError(f"A short side is 0 or {settings.patch_size} pixels and more, not {wrong[0]}.")
     paths = list_images(folder)
-    digest = _digest_of_photographs(paths)
-    features, used, without, unreadable = [], [], [], []
+    features, used, without = [], [], []
     with writing_patches(patches_file, settings.patch_size) as write:
-        for path in tqdm(paths, desc="Pristine photographs", unit="photo", disable=None):
+        for path in tqdm(paths, desc="Pristine images", unit="image", disable=None):
             try:
                 sizes = at_short_sides(read_image(path), short_sides)
-                patches = torch.cat([pristine_patches(picture, settings) for picture in sizes])
             except UserError as error:
-                unreadable.append(str(error))
+                say(f"Left out of the pristine images: {error}")
                 continue
+            patches = torch.cat([pristine_patches(image, settings) for image in sizes])
             if len(patches) == 0:
                 without.append(path.name)
                 continue
@@ -129,17 +120,13 @@ def pristine_of_folder(
             features.append(patch_features(weights.model, patches[None], settings.chunk))
             write(patches)
         if not features:
-            raise UserError(f"{folder}: no photograph gives a pristine patch. {_HINT}")
+            raise UserError(f"{folder}: no image gives a pristine patch. {_HINT}")
         measured = _statistics(torch.cat(features), folder)
-    for reason in unreadable:
-        say(f"Left out of the pristine photographs: {reason}")
     if without:
-        say(f"{len(without)} of {len(paths)} pristine photographs give no patch, because they are flat, grey "
-            f"or under {settings.patch_size} pixels: {_few(without)}.")  # fmt: skip
-    return Pristine(
-        measured, weights.sha256, digest, settings.patch_size, settings.sharpness, settings.colorfulness,
-        tuple(used), f"{folder.resolve().name} ({len(used)} photographs)",
-    )  # fmt: skip
+        say(f"{len(without)} of {len(paths)} pristine images give no patch, because they are flat, grey or "
+            f"under {settings.patch_size} pixels: {_few(without)}.")  # fmt: skip
+    source = f"{folder.resolve().name} ({len(used)} images)"
+    return _made_by(weights, settings, measured, digest_of_images(paths), tuple(used), source)
 
 
 def pristine_of_patches(weights: LowLevelWeights, settings: Settings, path: Path) -> Pristine:
@@ -150,28 +137,32 @@ def pristine_of_patches(weights: LowLevelWeights, settings: Settings, path: Path
     """
     features = [patch_features(weights.model, patches[None], settings.chunk)
                 for patches in read_patches(path, settings)]  # fmt: skip
-    return Pristine(
-        _statistics(torch.cat(features), path), weights.sha256, file_sha256(path), settings.patch_size,
-        settings.sharpness, settings.colorfulness, (), path.name,
-    )  # fmt: skip
+    measured = _statistics(torch.cat(features), path)
+    return _made_by(weights, settings, measured, file_sha256(path), (), path.name)
 
 
-def pristine_patches(picture: torch.Tensor, settings: Settings) -> torch.Tensor:
-    """The pristine patches (n, 3, p, p) of a photograph (3, H, W) in [0, 1]; n is 0 where there are none."""
+def pristine_patches(image: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """The pristine patches (n, 3, p, p) of an image (3, H, W) in [0, 1]; n is 0 where there are none."""
     size = settings.patch_size
-    if min(picture.shape[-2:]) < size:
-        return picture.new_empty((0, 3, size, size))
-    patches = extract_patches(picture, size, size)
+    if min(image.shape[-2:]) < size:
+        return image.new_empty((0, 3, size, size))
+    patches = extract_patches(image, size, size)
     return patches[select_pristine(patches, settings.sharpness, settings.colorfulness)]
 
 
-def at_short_sides(picture: torch.Tensor, short_sides: Sequence[int]) -> Iterator[torch.Tensor]:
-    """A picture (3, H, W) shrunk to each short side in pixels; 0, or more than its own, is its own."""
-    height, width = picture.shape[-2:]
+def at_short_sides(image: torch.Tensor, short_sides: Sequence[int]) -> Iterator[torch.Tensor]:
+    """An image (3, H, W) shrunk to each short side in pixels; 0, or more than its own, is its own."""
+    height, width = image.shape[-2:]
     own = min(height, width)
     for short in dict.fromkeys(min(side or own, own) for side in short_sides):
         size = (round(height * short / own), round(width * short / own))
-        yield picture if short == own else resize(picture, *size)
+        yield image if short == own else resize(image, *size)
+
+
+def digest_of_images(paths: Sequence[Path]) -> str:
+    """One SHA-256 over names and contents."""
+    listing = [(path.name, file_sha256(path)) for path in paths]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
 def _pristine_beside(weights: LowLevelWeights, settings: Settings) -> Pristine:
@@ -182,8 +173,7 @@ def _pristine_beside(weights: LowLevelWeights, settings: Settings) -> Pristine:
             continue
         pristine = read_statistics(path)
         if pristine.belongs_to(weights, settings):
-            source = f"{path.name} ({len(pristine.photographs)} photographs)"
-            return dataclasses.replace(pristine, source=source)
+            return dataclasses.replace(pristine, source=f"{path.name} ({len(pristine.images)} images)")
         if pristine.weights_sha256 == weights.sha256:
             raise UserError(
                 f"The statistics of {weights.path.name} are for patch size {pristine.patch_size}, sharpness "
@@ -192,16 +182,26 @@ def _pristine_beside(weights: LowLevelWeights, settings: Settings) -> Pristine:
     raise UserError(f"There are no pristine statistics made by the weights {weights.path}. {_HINT}")
 
 
-def _digest_of_photographs(paths: Sequence[Path]) -> str:
-    """One SHA-256 over names and contents."""
-    listing = [(path.name, file_sha256(path)) for path in paths]
-    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+def _made_by(
+    weights: LowLevelWeights, settings: Settings, measured: FeatureStatistics, digest: str,
+    images: tuple[str, ...], source: str,
+) -> Pristine:  # fmt: skip
+    return Pristine(
+        statistics=measured,
+        weights_sha256=weights.sha256,
+        patches_sha256=digest,
+        patch_size=settings.patch_size,
+        sharpness=settings.sharpness,
+        colorfulness=settings.colorfulness,
+        images=images,
+        source=source,
+    )
 
 
 def _statistics(features: torch.Tensor, source: Path) -> FeatureStatistics:
     try:
         return statistics(features)
-    except ValueError as error:
+    except UserError as error:
         raise UserError(f"{source}: {error} {_HINT}") from None
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
-import safetensors
 import safetensors.torch
 import torch
 
 from configs import Settings
 from Evaluation.distance import FeatureStatistics
 from models.low_level import FEATURES
+from models.weights.files import read_safetensors
 from models.weights.low_level import LowLevelWeights
 from utils.errors import UserError
 from utils.files import atomic_path
@@ -28,8 +29,8 @@ FORMAT = "GRepQ pristine statistics 1"
 class Pristine:
     """Statistics of pristine patches and what made them.
 
-    `patches_sha256` names the photographs or the file of patches by content, `photographs` are the
-    names of those that gave a patch (empty where only the patches are known). `source` is for people.
+    `patches_sha256` names the images or the file of patches by content, `images` are the names of those that
+    gave a patch (empty where only the patches are known). `source` is for people.
     """
 
     statistics: FeatureStatistics
@@ -38,7 +39,7 @@ class Pristine:
     patch_size: int
     sharpness: float
     colorfulness: float
-    photographs: tuple[str, ...]
+    images: tuple[str, ...]
     source: str
 
     def belongs_to(self, weights: LowLevelWeights, settings: Settings) -> bool:
@@ -97,7 +98,7 @@ def write_statistics(path: Path, pristine: Pristine) -> None:
         "patch_size": str(pristine.patch_size),
         "sharpness": str(pristine.sharpness),
         "colorfulness": str(pristine.colorfulness),
-        "photographs": json.dumps(pristine.photographs),
+        "photographs": json.dumps(pristine.images),
         "source": pristine.source,
     }
     with atomic_path(path) as part:
@@ -110,32 +111,43 @@ def read_statistics(path: Path) -> Pristine:
     Raises:
         UserError: the file is missing, damaged or of another kind.
     """
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path}: is not a file of format '{FORMAT}'.")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise UserError(f"{path}: is not a file of format '{FORMAT}'.")
-            mean, covariance = file.get_tensor("mean"), file.get_tensor("covariance")
-            count = int(file.get_tensor("count"))
-        measured = FeatureStatistics(mean, covariance, count)
-        if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES) or count < 2:
-            raise UserError(
-                f"{path}: expected mean ({FEATURES},), covariance ({FEATURES}, {FEATURES}) and count of 2 or "
-                f"more, found {tuple(mean.shape)}, {tuple(covariance.shape)} and {count}."
-            )
-        if mean.dtype != torch.float64 or covariance.dtype != torch.float64:
-            raise UserError(f"{path}: mean and covariance must be float64.")
-        if not (mean.isfinite().all() and covariance.isfinite().all()):
-            raise UserError(f"{path}: holds values that are not finite.")
-        return Pristine(
-            measured, metadata["weights_sha256"], metadata["patches_sha256"], int(metadata["patch_size"]),
-            float(metadata["sharpness"]), float(metadata["colorfulness"]),
-            tuple(json.loads(metadata["photographs"])), metadata["source"],
-        )  # fmt: skip
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{path}: is not a readable statistics file ({_line(error)}).") from None
+        mean, covariance, count = tensors["mean"], tensors["covariance"], int(tensors["count"])
+        pristine = Pristine(
+            statistics=FeatureStatistics(mean, covariance, count),
+            weights_sha256=metadata["weights_sha256"],
+            patches_sha256=metadata["patches_sha256"],
+            patch_size=int(metadata["patch_size"]),
+            sharpness=float(metadata["sharpness"]),
+            colorfulness=float(metadata["colorfulness"]),
+            images=tuple(json.loads(metadata["photographs"])),
+            source=metadata["source"],
+        )
     except KeyError as error:
-        raise UserError(f"{path}: its metadata lacks {error}.") from None
+        raise UserError(f"{path}: lacks {error}; make it again.") from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"{path}: is damaged ({_line(error)}); make it again.") from None
+    if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES) or count < 2:
+        raise UserError(
+            f"{path}: expected mean ({FEATURES},), covariance ({FEATURES}, {FEATURES}) and count of 2 or "
+            f"more, found {tuple(mean.shape)}, {tuple(covariance.shape)} and {count}."
+        )
+    if mean.dtype != torch.float64 or covariance.dtype != torch.float64:
+        raise UserError(f"{path}: mean and covariance must be float64.")
+    if not (mean.isfinite().all() and covariance.isfinite().all()):
+        raise UserError(f"{path}: holds values that are not finite.")
+    return pristine
+
+
+def check_place(path: Path, overwrite: bool) -> None:
+    """Raise `UserError` where statistics could not be written, or would take the place of others unasked."""
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: is there already; name another place with --output, or add --overwrite.")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: cannot be written; name another place with --output.")
 
 
 @contextmanager

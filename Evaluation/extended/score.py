@@ -153,12 +153,20 @@ def read_extended(metadata: Mapping[str, str], path: Path) -> ExtendedScore | No
         or not all(isinstance(one, int | float) and math.isfinite(one) for one in regression)
     ):
         raise UserError(f"{path}: '{_SEMANTIC_REGRESSION}' is not a list of {length} finite numbers.")
-    # Files of before the names were kept were trained on these.
+    sha256 = metadata.get(_SEMANTIC_SHA256, "")
+    return ExtendedScore(scale, distortion, semantic, regression, centre, sha256, targets_of(metadata, path))
+
+
+def targets_of(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
+    """What the first features of weights were trained to say; files of before the names were kept: TARGETS.
+
+    Raises:
+        UserError: the metadata names something else.
+    """
     targets = _list(metadata, path, _TARGETS, TARGETS)
     if targets[:2] != TARGETS[:2] or not all(isinstance(name, str) for name in targets):
         raise UserError(f"{path}: '{_TARGETS}' does not name structure, total and kinds of distortion.")
-    sha256 = metadata.get(_SEMANTIC_SHA256, "")
-    return ExtendedScore(scale, distortion, semantic, regression, centre, sha256, targets)
+    return targets
 
 
 def without_score(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -167,8 +175,9 @@ def without_score(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _number(
-    metadata: Mapping[str, str], path: Path, key: str, default: float, fits: Callable[[float], bool], words: str
-) -> float:
+    metadata: Mapping[str, str], path: Path, key: str, default: float, fits: Callable[[float], bool],
+    words: str,
+) -> float:  # fmt: skip
     try:
         value = float(metadata.get(key, default))
     except ValueError:

@@ -13,14 +13,15 @@ from tqdm import tqdm
 
 from configs import VERSION
 from datasets.rated.sets import RatedImage, RatedSet
-from Evaluation.grepq import Say
+from Evaluation.grepq import GRepQ
 from Evaluation.metrics import Metric
-from Evaluation.protocol import Protocol, agreement_of_rows
-from Evaluation.reports.tables import csv_text, write_text
-from Evaluation.zeroshot import HighLevelBranch, LowLevelBranch, ScoreRow, score_images
+from Evaluation.protocol import agreement_of_rows, protocol_line
+from Evaluation.reports.tables import as_cells, csv_text
+from Evaluation.zeroshot import ScoreRow
+from utils.cli import say
 from utils.errors import UserError
+from utils.files import write_text
 
-COLUMNS = tuple(field.name for field in dataclasses.fields(ScoreRow))
 TITLES = {
     "srcc": "SRCC",
     "krcc": "KRCC",
@@ -31,7 +32,7 @@ TITLES = {
     "plcc_logistic5": "PLCC, logistic5",
     "rmse_logistic5": "RMSE, logistic5",
 }
-# Pictures without a score that are named one by one on the terminal.
+# Images without a score that are named one by one on the terminal.
 MOST_NAMED = 10
 # Lines of the ranking on the terminal when a table holds all of it: the best and the worst.
 MOST_RANKED = 20
@@ -49,12 +50,10 @@ def check_output(path: Path | None) -> None:
         raise UserError(f"{path}: cannot be written.")
 
 
-def collect(
-    images: Sequence[RatedImage], low: LowLevelBranch | None = None, high: HighLevelBranch | None = None
-) -> tuple[list[ScoreRow], bool]:
+def collect(model: GRepQ, images: Sequence[RatedImage]) -> tuple[list[ScoreRow], bool]:
     """The rows of all images, and whether all came: Ctrl-C ends the scoring and keeps what is done."""
     done: list[ScoreRow] = []
-    rows = score_images(images, low, high)
+    rows = model.score_images(images)
     try:
         for row in tqdm(rows, total=len(images), desc="Scoring", unit="image", disable=len(images) == 1):
             done.append(row)  # noqa: PERF402 (an interrupted list() would lose the rows)
@@ -64,58 +63,43 @@ def collect(
 
 
 def publish(
-    rated: RatedSet, rows: Sequence[ScoreRow], complete: bool, protocol: Protocol, output: Path | None,
-    say: Say,
-) -> int:  # fmt: skip
+    model: GRepQ, rated: RatedSet, rows: Sequence[ScoreRow], complete: bool, output: Path | None
+) -> int:
     """Write or print rows, ranking or figures, and protocol; returns the exit status of the run.
 
     Args:
+        model: that scored.
         rated: the set that was to be scored.
-        rows: of its pictures, in its order; fewer where the run was interrupted.
-        complete: whether all pictures were come to.
-        protocol: with which they were scored.
+        rows: of its images, in its order; fewer where the run was interrupted.
+        complete: whether all images were come to.
         output: table to write; None prints the rows.
-        say: receives what went wrong.
 
     Returns:
-        0: all is well. 1: a picture has no score. 130: interrupted.
+        0: all is well. 1: an image has no score. 130: interrupted.
     """
-    scored = sum(row.scored for row in rows)
-    line = protocol.line(rated, scored)
-    rated_rows = any(row.mos is not None for row in rows)
-    if output is None and rated_rows:
-        print(table_text(rows))
-    negated = rated.kind == "DMOS"
-    opinions = {"kind": rated.kind, "native_range": rated.native_range, "negated": negated}
-    summary: dict[str, Any] = {
-        "version": VERSION,
-        "complete": complete,
-        "set": rated.name,
-        "protocol": line,
-        "opinions": opinions if rated_rows else None,
-        **protocol.encoders.checksums(),
-        "pristine_sha256": None if protocol.pristine is None else protocol.pristine.patches_sha256,
-        "settings": dataclasses.asdict(protocol.settings),
-        "metrics": [],
-    }
-    if output is not None:
-        _save(output, rows, summary)  # before the figures, which take a while and may be interrupted
-    metrics = agreement_of_rows(rows) if rated_rows else ()
-    if output is not None and metrics and output.suffix.lower() == ".json":
+    scored = sum(row.status.ok for row in rows)
+    line = protocol_line(model, rated, scored)
+    with_mos = any(row.mos is not None for row in rows)
+    if output is None and with_mos:
+        print(csv_text(ScoreRow, rows))
+    summary = {**_summary(model, rated, with_mos), "complete": complete, "protocol": line, "metrics": []}
+    _save(output, rows, summary)  # before the figures, which take a while and may be interrupted
+    metrics = agreement_of_rows(rows) if with_mos else ()
+    if metrics:
         _save(output, rows, {**summary, "metrics": [dataclasses.asdict(metric) for metric in metrics]})
-    if len(rated.images) > 1 and not rated_rows:
+    if len(rated.images) > 1 and not with_mos:
         print(*ranking_lines(rows, MOST_RANKED if output else len(rows)), sep="\n")
     if len(rated.images) == 1 and rows:
         print(*score_lines(rows[0]), sep="\n")
     if metrics:
-        print(f"{scored} images, agreement of {protocol.score_name} with opinion and 95 % interval:")
+        print(f"{scored} images, agreement of {model.score_name} with MOS and 95 % interval:")
         print(*metric_lines(metrics), sep="\n")
     print(line)
-    failed = [row for row in rows if not row.scored]
+    failed = [row for row in rows if not row.status.ok]
     for row in failed[:MOST_NAMED]:
-        say(f"Not scored: {row.image}: {row.status.rstrip('.')}.")
+        say(f"Not scored: {row.image}: {row.status.reason.rstrip('.')}.")
     if len(failed) > MOST_NAMED:
-        where = "; the table of scores says why" if output or rated_rows else ""
+        where = "; the table of scores says why" if output or with_mos else ""
         say(f"Not scored: {len(failed) - MOST_NAMED} more{where}.")
     if not complete:
         kept = f"are in {output}" if output else "are printed above"
@@ -124,30 +108,36 @@ def publish(
     return 1 if failed else 0
 
 
-def table_text(rows: Sequence[ScoreRow]) -> str:
-    """The rows as CSV with a header; an empty cell is a value that there is not."""
-    return csv_text(ScoreRow, rows)
+def _summary(model: GRepQ, rated: RatedSet, with_mos: bool) -> dict[str, Any]:
+    """All that the scores depend on, for a .json table."""
+    mos = {"kind": rated.kind, "native_range": rated.native_range, "negated": rated.kind == "DMOS"}
+    return {
+        "version": VERSION,
+        "score": model.name,
+        "set": rated.name,
+        "opinions": mos if with_mos else None,
+        **model.encoders.checksums(),
+        "pristine_sha256": model.pristine.patches_sha256 if model.encoders.has_low else None,
+        "settings": dataclasses.asdict(model.settings),
+    }
 
 
-def _save(output: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
+def _save(output: Path | None, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
+    if output is None:
+        return
+    text = csv_text(ScoreRow, rows)
+    table = text
+    if output.suffix.lower() == ".json":
+        table = json.dumps({**summary, "images": [as_cells(row) for row in rows]}, indent=1) + "\n"
     try:
-        write_table(output, rows, summary)
+        write_text(output, table)
     except OSError:
-        print(table_text(rows))  # a full disk must not cost the scores
+        print(text)  # a full disk must not cost the scores
         raise
 
 
-def write_table(path: Path, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
-    """Write the rows atomically; a `.json` file holds the summary too, as {**summary, "images": [...]}."""
-    if path.suffix.lower() == ".json":
-        text = json.dumps({**summary, "images": [dataclasses.asdict(row) for row in rows]}, indent=1) + "\n"
-    else:
-        text = table_text(rows)
-    write_text(path, text)
-
-
 def score_lines(row: ScoreRow) -> list[str]:
-    """The scores of one picture as lines for people, each with its range."""
+    """The scores of one image as lines for people, each with its range."""
     ranges = {"Q_low": "(0, 0.5]", "Q_high": "(0, 1)", "Q": "(0, 1.5)"}
     values = zip(ranges.items(), (row.q_low, row.q_high, row.q), strict=True)
     return [
@@ -165,7 +155,7 @@ def ranking_lines(rows: Sequence[ScoreRow], most: int) -> list[str]:
     ]
     lines = [
         "  ".join(f"{getattr(row, name):6.4f}" for name in columns)
-        + f"  {f'{row.width}x{row.height}':>11}  {row.image}{row.status.removeprefix('ok')}"
+        + f"  {f'{row.width}x{row.height}':>11}  {row.image}{str(row.status).removeprefix('ok')}"
         for row in ranked
     ]
     if len(lines) > most:
