@@ -26,7 +26,9 @@ def statistics(features: torch.Tensor) -> FeatureStatistics:
         UserError: fewer than 2 rows, which have no covariance, or a value that is not finite.
     """
     features = check_features(features)
-    return FeatureStatistics(features.mean(0), features.T.cov(), len(features))
+    mean = features.mean(0)
+    centred = features - mean
+    return FeatureStatistics(mean, centred.T @ centred / (len(features) - 1), len(features))
 
 
 def check_features(features: torch.Tensor) -> torch.Tensor:

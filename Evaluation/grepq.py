@@ -226,7 +226,7 @@ class GRepQ:
         return dataclasses.replace(measured, height=height, width=width, notes=notes)
 
     def score_images(self, images: Iterable[RatedImage | str | Path]) -> Iterator[ScoreRow]:
-        """One row an image, in order, each as it is done; one that cannot be scored has a row that says so."""
+        """One row an image, in order, each as it is done; one without scores says why."""
         for image, measured in self.measure_images(images):
             scores, status = Scores(), Status(measured.notes if isinstance(measured, Measurement) else ())
             try:

@@ -53,15 +53,40 @@ def tiny_clip_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def run_script(monkeypatch, capsys):
-    """Run a script of the root in this process: (exit status, stdout, stderr)."""
+@pytest.fixture(scope="session")
+def low_level_weights(tmp_path_factory):
+    """The low-level encoder with parity's synthetic weights, read from a file of ours."""
+    model = LowLevelEncoder()
+    model.load_state_dict(from_authors(synthetic_weights.low_level_state_dict(0), "synthetic"))
+    path = tmp_path_factory.mktemp("weights") / "low.safetensors"
+    save_tensors(model, path, {})
+    return load_low_level(path)
 
-    def call(name, *arguments):
-        script = importlib.import_module(name)
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+
+@pytest.fixture(scope="session")
+def make_model(parity, low_level_weights):
+    """A GRepQ on the CPU by parity's weights and the pristine features given, parity's own by default."""
+
+    def make(pristine=None, encoder=None, **settings):
+        if pristine is None:
+            pristine = torch.from_numpy(parity("low")["qlow_s0.75_c0.80_pristine_feats"])
+        low = low_level_weights if encoder is None else replace(low_level_weights, model=encoder)
+        model = GRepQ(Settings(**{"branch": "low", "score": "paper", "device": "cpu"} | settings))
+        made = Pristine(statistics(pristine), low.sha256, "", 96, 0.75, 0.80, (), "these")
+        # In the place of what would be read from files.
+        vars(model.encoders)["low"], vars(model)["pristine"] = low, made
+        return model
+
+    return make
+
+
+@pytest.fixture
+def run_script(capsys):
+    """Run the command in a module, `train` or `tools.fit_regressor`, here: (exit status, stdout, stderr)."""
+
+    def call(module, *arguments):
         try:
-            status = script.main()
+            status = importlib.import_module(module).main([*map(str, arguments)])
         except SystemExit as stop:
             status = stop.code
         printed = capsys.readouterr()
