@@ -9,13 +9,8 @@ from pathlib import Path
 from configs import Settings
 from models.device import choose_device, choose_precision
 from models.low_level import InnerFeatures
-from models.weights.high_level import (
-    HighLevelWeights,
-    find_clip,
-    find_high_level,
-    load_high_level,
-    why_no_clip,
-)
+from models.weights.clip import find_clip
+from models.weights.high_level import HighLevelWeights, find_high_level, load_high_level
 from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
 from models.weights.semantic import SemanticWeights, load_semantic
 from utils.errors import UserError
@@ -36,12 +31,12 @@ class Encoders:
         self.device = choose_device(settings.device)
         self.precision = choose_precision(settings.precision, self.device)
         self.clip_path: Path | None = None
+        absent = ""
         if settings.branch != "low":
-            self.clip_path = find_clip(settings.architecture, settings.clip)
-        absent = why_no_clip(settings.architecture) if self.clip_path is None else ""
-        wanted = settings.branch in ("high", "both") or (settings.branch == "available" and settings.high)
-        if wanted and self.clip_path is None:
-            raise UserError(f"{absent}, or use --branch low.")
+            self.clip_path, absent = find_clip(settings.architecture, settings.clip)
+            named = settings.branch == "available" and (settings.high or settings.clip)
+            if self.clip_path is None and (settings.branch in ("high", "both") or named):
+                raise UserError(f"{absent}, or use --branch low.")
         self.has_low = settings.branch != "high"
         self.has_high = self.clip_path is not None
         for sentence in _sentences(settings, self.clip_path, absent):

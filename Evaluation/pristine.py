@@ -32,9 +32,9 @@ from Evaluation.pristine_files import (
     write_statistics,
     writing_patches,
 )
-from models.weights.files import file_sha256
 from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights
 from utils.errors import UserError
+from utils.files import file_sha256
 
 _HINT = "Name a folder of sharp, undistorted images with --pristine_img_dir."
 

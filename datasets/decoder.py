@@ -14,6 +14,7 @@ pristine statistics and in a score. What happens to what:
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +33,8 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset(
     )
 )  # fmt: skip
 
-# Raster formats only (Pillow would hand an EPS file to Ghostscript), those this Pillow was built with.
-Image.init()
-_FORMATS = tuple(
-    {"AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"}.intersection(Image.OPEN)
-)
+# Raster formats only: Pillow would hand an EPS file to Ghostscript.
+_FORMATS = frozenset(("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"))
 
 # EXIF orientation -> how the stored (H, W, 3) array becomes upright.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -49,45 +47,68 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
 
-# Pillow only warns between one and two times its limit; for a file nobody vouches for that is too late.
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-
 
 def read_image(path: str | Path) -> torch.Tensor:
-    """The picture in `path`: float32 (3, H, W), RGB in [0, 1].
+    """The image in `path`: float32 (3, H, W), RGB in [0, 1].
 
     Raises `UserError` whatever is wrong with the file.
     """
-    pixels = decode_pixels(path)
+    return in_unit_range(decode_pixels(path))
+
+
+def decode_pixels(path: str | Path) -> np.ndarray:
+    """The image in `path`: contiguous (H, W, 3), RGB; uint16 where it is 16-bit grey, else uint8.
+
+    Raises `UserError` whatever is wrong with the file.
+    """
+    with _opened(path) as image:
+        return pixels_of(image)
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """As `decode_pixels`, of an open Pillow image; raises `UserError` where its white is not defined."""
+    image.load()
+    upright = _UPRIGHT.get(_orientation(image))  # after loading: Pillow turns TIFF files itself
+    pixels = _rgb(image)
+    return pixels if upright is None else np.ascontiguousarray(upright(pixels))
+
+
+def in_unit_range(pixels: np.ndarray) -> torch.Tensor:
+    """Whole numbers (H, W, 3) as float32 (3, H, W) in [0, 1]."""
     planes = np.empty((3, *pixels.shape[:2]), np.float32)
     np.divide(pixels.transpose(2, 0, 1), np.float32(np.iinfo(pixels.dtype).max), out=planes, dtype=np.float32)
     return torch.from_numpy(planes)
 
 
-def decode_pixels(path: str | Path) -> np.ndarray:
-    """The picture in `path`: contiguous (H, W, 3), RGB; uint16 where it is 16-bit grey, else uint8.
-
-    Raises `UserError` whatever is wrong with the file.
-    """
-    with _opened(path) as image:
-        image.load()
-        upright = _UPRIGHT.get(_orientation(image))  # after loading: Pillow turns TIFF files itself
-        pixels = _rgb(image)
-        return pixels if upright is None else np.ascontiguousarray(upright(pixels))
-
-
 def read_size(path: str | Path) -> tuple[int, int]:
-    """(H, W) of the picture in `path` as `decode_pixels` would give it, mostly from the header alone.
+    """(H, W) of the image in `path` as `decode_pixels` would give it, mostly from the header alone.
 
     Raises `UserError` where the header cannot be read.
     """
     with _opened(path) as image:
-        turned = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
-        return image.size if turned else image.size[::-1]
+        width, height = image.size
+        if image.format == "TIFF":  # whose `size` is turned by some versions of Pillow and not by others
+            width, height = (image.tag_v2.get(tag, side) for tag, side in ((256, width), (257, height)))
+        return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file is an image by its first bytes; by its ending too, so that a damaged one is missed."""
+    try:
+        if path.name.startswith(".") or not path.is_file():
+            return False
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return True
+        with path.open("rb") as file:
+            prefix = file.read(16)
+    except OSError:
+        return False
+    accepts = (Image.OPEN[name][1] for name in _formats())
+    return any(accept is not None and accept(prefix) is True for accept in accepts)
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The picture files directly in `folder` (by suffix, hidden ones left out), sorted by name.
+    """The image files directly in `folder`, by their content (hidden ones left out), sorted by name.
 
     Raises `UserError` where `folder` is no folder or holds no picture.
     """
@@ -100,22 +121,28 @@ def list_images(folder: str | Path) -> list[Path]:
         raise UserError(f"{folder}: is a file where a folder of pictures is expected.") from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}).") from None
-    images = [
-        path
-        for path in names
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    images = [path for path in names if is_image_file(path)]
     if not images:
-        raise UserError(f"{folder}: holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+        raise UserError(f"{folder}: holds no image.")
     return images
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this Pillow was built with."""
+    Image.init()
+    return tuple(_FORMATS.intersection(Image.OPEN))
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            # The filter above may have been changed by the program around us.
+        # Pillow only warns between one and two times its limit; the limit itself is kept below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path, formats=_formats())
+        with opened as image:
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError
             yield image
@@ -134,7 +161,7 @@ def _reason(path: str | Path, error: Exception) -> str:
         return "is a folder, not a picture file"
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+    if isinstance(error, Image.DecompressionBombError):
         return f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the limit for a picture"
     if isinstance(error, UnidentifiedImageError):
         return (

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from utils.errors import UserError
+
 Model = TypeVar("Model", bound=torch.nn.Module)
 
 
@@ -15,7 +17,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes a CUDA GPU when there is one.
 
     Raises:
-        ValueError: the name is unknown to torch or the device is not on this machine.
+        UserError: the name is unknown to torch or the device is not on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -23,7 +25,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise ValueError(f"Device '{name}' is not on this machine; 'auto' or 'cpu' always works.") from None
+        raise UserError(f"Device '{name}' is not on this machine; 'auto' or 'cpu' always works.") from None
     return device
 
 

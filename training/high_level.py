@@ -18,8 +18,10 @@ from datasets.version_pairs import PhotographOrder
 from losses.group_contrastive import choose_groups, group_contrastive_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
-from models.weights.files import file_sha256, save_tensors
-from models.weights.high_level import NO_CLIP, find_clip, load_high_level
+from models.weights.files import save_tensors
+from utils.files import file_sha256
+from models.weights.clip import find_clip
+from models.weights.high_level import load_high_level
 from training.batches import read_batches
 from training.distributed import (
     gather_with_gradient,
@@ -160,9 +162,9 @@ def high_level_loss(
 
 def _clip(config: HighLevelTraining) -> Path:
     """CLIP's weights to start from; raises `UserError` where there are none."""
-    clip = find_clip(config.architecture, config.clip_weights or None)
+    clip, reason = find_clip(config.architecture, config.clip_weights)
     if clip is None:
-        raise UserError(NO_CLIP.format(flag="--set clip_weights=PATH") + ".")
+        raise UserError(f"{reason}.")
     return clip
 
 

@@ -1,7 +1,9 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what tells one content from another."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,3 +24,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, errors: str = "surrogateescape") -> None:
+    """Write a text atomically as UTF-8; names of files that are not UTF-8 keep their bytes."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8", errors=errors, newline="")
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes in hexadecimal; a file that did not change is read once a process."""
+    path = Path(path).resolve()
+    found = path.stat()
+    return _sha256(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def source_sha256(*files: str | Path) -> str:
+    """SHA-256 over the bytes of source files: the key of values that the code in them computes."""
+    return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()

@@ -16,7 +16,8 @@ from Evaluation.extended.score import ExtendedScore, without_score
 from Evaluation.grepq import GRepQ
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import Pristine, statistics_beside, write_statistics
-from models.weights.files import file_sha256, save_tensors
+from models.weights.files import save_tensors
+from utils.files import file_sha256
 from models.weights.low_level import load_low_level
 
 

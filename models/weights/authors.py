@@ -13,11 +13,10 @@ from pathlib import Path
 import h5py
 
 from configs import Settings
-from models.weights.files import file_sha256
 from models.weights.high_level import AUTHORS_HIGH_LEVEL
 from models.weights.low_level import AUTHORS_LOW_LEVEL
 from utils.errors import UserError
-from utils.files import atomic_path
+from utils.files import atomic_path, file_sha256
 
 AUTHORS_FOLDER = "https://drive.google.com/drive/folders/1wLpdN6TNezur_0_NF7XgmBMyWcSxH5eX"
 

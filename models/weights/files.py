@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -25,15 +24,6 @@ UNREADABLE = (
     pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, IndexError,
     ValueError, TypeError, AttributeError,
 )  # fmt: skip
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -60,6 +50,12 @@ def is_state_dict(content: Any) -> bool:
     return isinstance(content, Mapping) and all(isinstance(value, torch.Tensor) for value in content.values())
 
 
+def without_wrapper(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state dict without the `module.` that DataParallel puts before every name."""
+    wrapped = bool(tensors) and all(key.startswith("module.") for key in tensors)
+    return {key.removeprefix("module.") if wrapped else key: value for key, value in tensors.items()}
+
+
 def load_strictly(
     model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: str | Path, owner: str
 ) -> None:
@@ -81,7 +77,9 @@ def load_strictly(
     unknown = sorted(set(tensors) - set(expected))
     if unknown:
         raise UserError(f"{path}: tensor '{unknown[0]}' does not belong to the {owner}.")
-    model.load_state_dict(tensors)
+    # A model on the meta device has no memory of its own yet.
+    own = {key: tensor.to(expected[key].dtype) for key, tensor in tensors.items()}
+    model.load_state_dict(own, assign=next(iter(expected.values())).is_meta)
 
 
 def save_tensors(

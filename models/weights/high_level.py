@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,24 +13,19 @@ import torch
 
 from models.attention_pool import Positions
 from models.high_level import HighLevelEncoder
-from models.weights.clip import clip_cache_path, clip_source, import_clip
+from models.weights.clip import import_clip
 from models.weights.files import (
     FOLDER,
-    file_sha256,
     is_state_dict,
     load_strictly,
     read_safetensors,
     read_torch,
+    without_wrapper,
 )
 from utils.errors import UserError
+from utils.files import file_sha256
 
 AUTHORS_HIGH_LEVEL = FOLDER / "high_level_model_weights.pth"
-CLIP_WEIGHTS_VARIABLE = "GREPQ_CLIP_WEIGHTS"
-# The one sentence for who has no CLIP weights; a script adds what else can be done.
-NO_CLIP = (
-    "There are no CLIP weights: fetch them with 'python download_weights.py clip', or name a file with "
-    f"{{flag}} or the environment variable {CLIP_WEIGHTS_VARIABLE}"
-)
 # Numbers that OpenAI's archives hold among the weights.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 
@@ -51,32 +45,6 @@ class HighLevelWeights:
     path: Path | None
     sha256: str | None
     metadata: Mapping[str, str]
-
-
-def find_clip(architecture: str, named: str | None) -> Path | None:
-    """CLIP's weights: the file that is named, else that of the environment variable, else the package's own.
-
-    None where there are none.
-
-    Raises:
-        UserError: a file that is named is not there, or the package's own is not what it should be.
-        UserError: the architecture is not one of CLIP's ResNets.
-    """
-    url, sha256 = clip_source(architecture)
-    path = named or os.environ.get(CLIP_WEIGHTS_VARIABLE)
-    if path:
-        if not Path(path).is_file():
-            named_by = "" if named else f" (named by the environment variable {CLIP_WEIGHTS_VARIABLE})"
-            raise UserError(f"{path}: there is no such file of CLIP weights{named_by}.")
-        return Path(path)
-    cached = clip_cache_path(architecture)
-    if not cached.is_file():
-        return None
-    if file_sha256(cached) != sha256:
-        raise UserError(
-            f"{cached}: is not the file of {url}; fetch it again with 'python download_weights.py clip'."
-        )
-    return cached
 
 
 def find_high_level() -> Path | None:
@@ -184,9 +152,11 @@ def _read_encoder(path: Path) -> tuple[Mapping[str, torch.Tensor], Mapping[str, 
     """The state dict of an image encoder and its metadata ({} for the authors' file)."""
     if not path.is_file():
         raise UserError(f"{path}: there is no such weights file.")
+    metadata: Mapping[str, str] = {}
     if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    content = read_torch(path)
-    if not is_state_dict(content):
+        content, metadata = read_safetensors(path)
+    else:
+        content = read_torch(path)
+    if not content or not is_state_dict(content):
         raise UserError(f"{path}: expected a state dict of CLIP's image encoder, which this is not.")
-    return content, {}
+    return without_wrapper(content), metadata

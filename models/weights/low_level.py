@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torchvision
 
 from models.low_level import LowLevelEncoder
 from models.weights.files import (
     FOLDER,
-    file_sha256,
     is_state_dict,
     load_strictly,
     read_safetensors,
     read_torch,
+    without_wrapper,
 )
 from utils.errors import UserError
+from utils.files import file_sha256
 
 # The authors' file goes before ours: who took the trouble to fetch it wants it used.
 AUTHORS_LOW_LEVEL = FOLDER / "low_level_model_weights.tar"
 DEFAULT_LOW_LEVEL = FOLDER / "low_level.safetensors"
 
-_RESNET_CHILDREN = [name for name, _ in torchvision.models.resnet18(weights=None).named_children()]
+# The authors hold torchvision's ResNet-18 a second time, its children numbered in this order.
+_RESNET_CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def find_low_level() -> Path:
 
 
 def load_low_level(path: str | Path) -> LowLevelWeights:
-    """Read the low-level encoder from a safetensors file or an authors' `.tar`.
+    """Read the low-level encoder: safetensors, an authors' `.tar`, or a plain state dict of torch.save.
+
+    Names may be ours or the authors', and DataParallel's `module.` may stand before them.
 
     Raises:
         UserError: missing or damaged file, or a tensor that is missing, unknown, of another
@@ -61,11 +64,16 @@ def load_low_level(path: str | Path) -> LowLevelWeights:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such weights file.")
+    metadata: Mapping[str, str] = {}
     if path.suffix == ".safetensors":
-        tensors, metadata = read_safetensors(path)
+        state, metadata = read_safetensors(path)
     else:
-        tensors, metadata = from_authors(_authors_state(path), path), {}
-    model = LowLevelEncoder()
+        state = _state_dict(path)
+    tensors = without_wrapper(state)
+    if any(key.startswith("encoder.") for key in tensors):
+        tensors = from_authors(tensors, path)
+    with torch.device("meta"):  # which draws no random numbers
+        model = LowLevelEncoder()
     load_strictly(model, tensors, path, "low-level encoder")
     return LowLevelWeights(model.eval(), path, file_sha256(path), metadata)
 
@@ -83,7 +91,9 @@ def from_authors(tensors: Mapping[str, torch.Tensor], path: str | Path) -> dict[
     """
     ours: dict[str, torch.Tensor] = {}
     known = {"encoder.base_model.fc.weight", "encoder.base_model.fc.bias"}
-    for key in LowLevelEncoder().state_dict():
+    with torch.device("meta"):
+        names_of_ours = list(LowLevelEncoder().state_dict())
+    for key in names_of_ours:
         names = _authors_names(key)
         for name in names:
             if name not in tensors:
@@ -107,13 +117,14 @@ def _authors_names(key: str) -> list[str]:
     return [f"encoder.resnet18.{_RESNET_CHILDREN.index(child)}.{leaf}", f"encoder.base_model.{rest}"]
 
 
-def _authors_state(path: Path) -> Mapping[str, torch.Tensor]:
-    """The state dict inside the authors' file."""
+def _state_dict(path: Path) -> Mapping[str, torch.Tensor]:
+    """The state dict in a file of torch.save, by itself or in the authors' layout."""
     content = read_torch(path)
-    model = content.get("model") if isinstance(content, Mapping) else None
-    state = model.get("state_dict") if isinstance(model, Mapping) else None
-    if not isinstance(state, Mapping) or not is_state_dict(state):
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"].get("state_dict")
+    if not content or not is_state_dict(content):
         raise UserError(
-            f"{path}: expected the authors' layout {{'model': {{'state_dict': ...}}}}, which this is not."
+            f"{path}: expected a state dict, or the authors' layout {{'model': {{'state_dict': ...}}}}, "
+            "which this is not."
         )
-    return state
+    return content

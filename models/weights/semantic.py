@@ -1,8 +1,7 @@
-"""Weights of the content encoder: our file, and how it is made of EfficientNet-Lite0's published one."""
+"""Weights of the semantic encoder: our file, and how it is made of EfficientNet-Lite0's published one."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,11 @@ from torch.nn.utils import fuse_conv_bn_weights
 from models.semantic import SemanticEncoder
 from models.weights.files import (
     FOLDER,
-    file_sha256,
-    is_state_dict,
     load_strictly,
     read_safetensors,
-    read_torch,
-    save_tensors,
 )
-from utils.cli import CommandLine
 from utils.errors import UserError
+from utils.files import file_sha256
 
 SEMANTIC_WEIGHTS = FOLDER / "semantic.safetensors"
 # Of the published network's batch normalisations.
@@ -46,16 +41,17 @@ class SemanticWeights:
 
 
 def load_semantic(path: Path = SEMANTIC_WEIGHTS, device: torch.device | str = "cpu") -> SemanticWeights:
-    """Read the content encoder, onto `device`.
+    """Read the semantic encoder, onto `device`.
 
     Raises:
         UserError: missing or damaged file, or a tensor that is missing, unknown or of another shape.
     """
     if not path.is_file():
-        raise UserError(f"{path}: the content weights are missing; restore them from the repository.")
+        raise UserError(f"{path}: the semantic weights are missing; restore them from the repository.")
     tensors, _ = read_safetensors(path)
-    encoder = SemanticEncoder()
-    load_strictly(encoder, tensors, path, "content encoder")
+    with torch.device("meta"):
+        encoder = SemanticEncoder()
+    load_strictly(encoder, tensors, path, "semantic encoder")
     return SemanticWeights(encoder.eval().to(device), path, file_sha256(path))
 
 
@@ -78,32 +74,5 @@ def from_published(tensors: Mapping[str, torch.Tensor], path: str | Path) -> Sem
         except KeyError as error:
             raise UserError(f"{path}: tensor {error} of EfficientNet-Lite0 is missing.") from None
         ours[f"{name}.weight"], ours[f"{name}.bias"] = weight, bias
-    load_strictly(encoder, ours, path, "content encoder")
+    load_strictly(encoder, ours, path, "semantic encoder")
     return encoder.eval()
-
-
-def main() -> int:
-    """Write the published weights as ours, float16; exit status 0, or 2 for bad input."""
-    parser = CommandLine(__doc__)
-    parser.add_argument("published", type=Path, help="efficientnet-lite0-57934424.pth")
-    parser.add_argument("--output", type=Path, default=SEMANTIC_WEIGHTS, help="default: %(default)s")
-    args = parser.parse_args()
-    try:
-        content = read_torch(args.published)
-        if not is_state_dict(content):
-            raise UserError(f"{args.published}: holds more than tensors by name.")
-        origin = {
-            "origin": f"EfficientNet-Lite0, {args.published.name}, sha256 {file_sha256(args.published)}",
-            "changes": "batch normalisations folded into convolutions, last layers left out, float16",
-            "licence": "Apache-2.0; copyright 2020 ML Illustrated and The TensorFlow Authors",
-        }
-        save_tensors(from_published(content, args.published), args.output, origin, torch.float16)
-    except (ValueError, OSError) as error:
-        print(f"{Path(__file__).name}: {error}", file=sys.stderr)
-        return 2
-    print(f"{args.output}: sha256 {file_sha256(args.output)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

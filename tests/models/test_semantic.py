@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from models.semantic import SEMANTIC_FEATURES, SemanticEncoder
 from models.weights import semantic as content_weights
-from models.weights.files import file_sha256
+from utils.files import file_sha256
 from models.weights.semantic import from_published, load_semantic
 from utils.errors import UserError
 

@@ -15,7 +15,8 @@ from datasets.version_pairs import Batch, VersionPairs
 from losses.distortion_targets import distortion_target_loss
 from losses.quality_aware import quality_aware_loss
 from models.low_level import LowLevelEncoder
-from models.weights.files import file_sha256, save_tensors
+from models.weights.files import save_tensors
+from utils.files import file_sha256
 from models.weights.low_level import from_authors, to_authors
 from training.low_level import learning_rates, low_level_loss, low_level_task, read_sets
 from utils.errors import UserError

@@ -7,7 +7,8 @@ import synthetic_weights
 import torch
 
 from models.low_level import LowLevelEncoder
-from models.weights.files import file_sha256, save_tensors
+from models.weights.files import save_tensors
+from utils.files import file_sha256
 from models.weights.low_level import find_low_level, load_low_level, to_authors
 from utils.errors import UserError
 
