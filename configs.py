@@ -140,6 +140,8 @@ class Training:
     # 153 MB each of the high level), so that they can be scored along the way: a lower loss is no
     # sign of a better score.
     export_epochs: int = 5
+    # Leave files that cannot be read out of a set, and say so, instead of refusing the set.
+    skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "epochs", "export_epochs")
@@ -156,24 +158,25 @@ class LowLevelTraining(Training):
     results: str = "Results/LLM"
     # Photographs a step. Authors: 8, which the paper's 9 versions and 2 views turn into 144 pictures.
     # The last, shorter batch of a pass is used too.
-    photographs: int = 8
+    batch_size: int = 8
     # Versions of a photograph in a step: the reference and versions - 1 others, drawn anew each time.
     # A folder that holds fewer gives all it has.
     versions: int = 9
     # Fragments: grid x grid pieces of piece x piece pixels. Authors: 7 x 32 = 224. One piece of 96
     # is what the zero-shot score looks at, and a step takes a fifth of the time.
-    grid: int = 1
-    piece: int = 96
-    # Equal parts of the epochs, each with its own rise and fall of the rate. Authors: 1.
-    cycles: int = 1
+    fragments_per_side: int = 1
+    fragment_size: int = 96
+    # How often the learning rate starts anew: n restarts make n + 1 equal cycles of the epochs, each with
+    # its own rise and fall. Authors: 0.
+    warm_restarts: int = 0
     # Side in pixels of a piece in the first `early_epochs` of a cycle: a step of 64 takes half the time
     # of one of 96, and the last epochs see what the score looks at. Authors: none.
-    early_piece: int = 64
+    early_fragment_size: int = 64
     early_epochs: int = 0
     # Share of the pictures of a step that pass through a JPEG file of good quality (65 to 97), the
     # reference too: pictures reach their readers so, and it should not count as a fault of theirs.
     # Authors: 0.
-    delivery: float = 0.0
+    jpeg_augmentation: float = 0.0
     # "contrast" is the paper's loss. "targets" teaches the first features what was done to a picture:
     # its distance from the reference by FSIM and the level of each kind of distortion
     # (datasets/distortion_targets.py); it wants a set made by synthesize_distortions.py.
@@ -197,7 +200,7 @@ class LowLevelTraining(Training):
     warmup_steps: int = 0
     # The exported weights are a mean over steps, each step's share shrinking by this factor a step; 0
     # exports the weights as they are, as the authors.
-    averaging: float = 0.0
+    ema: float = 0.0
     # The cosine of each cycle ends here, so that the last steps only polish.
     final_learning_rate: float = 1e-6
     # Authors: 0.05, on BatchNorm and biases too; kept.
@@ -205,34 +208,40 @@ class LowLevelTraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least(self, 1, "photographs", "grid", "piece", "early_piece", "cycles")
+        _at_least(self, 1, "batch_size", "fragments_per_side", "fragment_size", "early_fragment_size")
         _at_least(self, 2, "versions")
-        _at_least(self, 0, "weight_decay", "warmup_steps", "early_epochs")
-        if self.epochs % self.cycles:
-            raise UserError(f"Field 'cycles' is {self.cycles} and does not divide the {self.epochs} epochs.")
+        _at_least(self, 0, "weight_decay", "warmup_steps", "early_epochs", "warm_restarts")
+        if self.epochs % (self.warm_restarts + 1):
+            raise UserError(
+                f"Field 'warm_restarts' is {self.warm_restarts}: its {self.warm_restarts + 1} cycles do not "
+                f"divide the {self.epochs} epochs."
+            )
         if self.early_epochs > self.cycle_epochs:
             raise UserError(
                 f"Field 'early_epochs' is {self.early_epochs}, more than the {self.cycle_epochs} epochs of a "
                 "cycle."
             )
-        if self.early_epochs and self.early_piece > self.piece:
+        if self.early_epochs and self.early_fragment_size > self.fragment_size:
             raise UserError(
-                f"Field 'early_piece' is {self.early_piece}, more than field 'piece', {self.piece}."
+                f"Field 'early_fragment_size' is {self.early_fragment_size}, more than field "
+                f"'fragment_size', {self.fragment_size}."
             )
-        if not 0 <= self.delivery <= 1:
-            raise UserError(f"Field 'delivery' takes a share in [0, 1], not {self.delivery}.")
+        if not 0 <= self.jpeg_augmentation <= 1:
+            raise UserError(
+                f"Field 'jpeg_augmentation' takes a share in [0, 1], not {self.jpeg_augmentation}."
+            )
         if not 0 <= self.start_share < 1:
             raise UserError(f"Field 'start_share' takes a share in [0, 1), not {self.start_share}.")
         if self.start_share and self.start in ("random", "cosines"):
             raise UserError("Field 'start_share' needs a file of weights in field 'start'.")
-        if not 0 <= self.averaging < 1:
-            raise UserError(f"Field 'averaging' takes a factor in [0, 1), not {self.averaging}.")
+        if not 0 <= self.ema < 1:
+            raise UserError(f"Field 'ema' takes a factor in [0, 1), not {self.ema}.")
         _above_zero(self, "temperature", "alpha_exponent", "learning_rate", "final_learning_rate")
 
     @property
     def cycle_epochs(self) -> int:
         """Epochs of a cycle."""
-        return self.epochs // self.cycles
+        return self.epochs // (self.warm_restarts + 1)
 
 
 @dataclass(frozen=True)
@@ -254,7 +263,7 @@ class HighLevelTraining(Training):
     crop: int = 224
     # Photographs a step, over all processes of torchrun. Authors: 128: the more there are, the
     # further apart are the best and the worst of them. The last, shorter batch of a pass is dropped.
-    photographs: int = 128
+    batch_size: int = 128
     # G, members of the good and of the bad group. Authors: 4, so that 8 of 128 photographs teach.
     group_size: int = 8
     # Of the group contrastive loss. Authors: 0.5.
@@ -279,7 +288,7 @@ class HighLevelTraining(Training):
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least(self, 2, "group_size")
-        _at_least(self, 2 * self.group_size, "photographs")
+        _at_least(self, 2 * self.group_size, "batch_size")
         _at_least(self, 32, "crop")
         _at_least(self, 0, "warmup_epochs")
         _above_zero(self, "temperature", "learning_rate")
@@ -347,22 +356,31 @@ class Settings:
         return f"pristine_patches_{self.patch_size:03d}_{self.sharpness:.2f}_{self.colorfulness:.2f}.hdf5"
 
 
+# Blocks of features in the order in which few-label regression sets them end to end; the first two are the
+# authors' (Evaluation/few_labels/blocks.py).
+FEATURE_BLOCKS = ("high", "low", "low_patches", "low_inner", "semantic")
+# Other words for several of them.
+FEATURE_GROUPS = {"both": ("high", "low"), "all": FEATURE_BLOCKS}
+
+
 @dataclass(frozen=True)
 class FewLabels:
     """Few-label regression (method.md part 5); the protocol is that of the published tables."""
 
-    # Labelled pictures, drawn in one order a split: the first 50 are among the first 100.
+    # Words of `FEATURE_BLOCKS` and `FEATURE_GROUPS`; empty: both, or low where CLIP's weights are missing.
+    features: tuple[str, ...] = ()
+    # Labelled images, drawn in one order a split: the first 50 are among the first 100.
     n_labels: tuple[int, ...] = (50, 100, 200)
     # Random splits, whose median is reported. Published: 10.
     splits: int = 10
     # "published": labels from a random 80 %, test on the others, contents on one side only. "rest": test on
     # all that was not labelled. "official": labels from the set's own training part, test on its test part.
     protocol: Literal["published", "rest", "official"] = "published"
-    # Share of the pictures (contents, where there are some) that "published" tests on.
+    # Share of the images (contents, where there are some) that "published" tests on.
     test_share: float = 0.2
     # Penalties of the ridge regression to choose from; one alone is fixed. Authors: these four.
     alphas: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
-    # Whether each feature is divided by its deviation over the labelled pictures. Authors: not.
+    # Whether each feature is divided by its deviation over the labelled images. Authors: not.
     standardise: bool = False
     # Split number i follows from this and i, whatever the number of splits.
     seed: int = 0
@@ -370,6 +388,10 @@ class FewLabels:
     def __post_init__(self) -> None:
         _at_least(self, 1, "splits")
         _at_least(self, 0, "seed")
+        known = (*FEATURE_GROUPS, *FEATURE_BLOCKS)
+        for name in self.features:
+            if name not in known:
+                raise UserError(f"Field 'features' takes {', '.join(known)}, not {name}.")
         if not self.n_labels or min(self.n_labels) < 2:
             raise UserError(f"Field 'n_labels' takes numbers of 2 and more, not {self.n_labels}.")
         if not self.alphas or not all(0 < alpha < float("inf") for alpha in self.alphas):
@@ -421,21 +443,26 @@ CHAINS_SYNTHESIS = Synthesis(
 )  # fmt: skip
 
 RELEASED_LOW_LEVEL = LowLevelTraining(
-    grid=7, piece=32, temperature=0.5, alpha_exponent=1.0, learning_rate=1e-4, precision="float32"
+    fragments_per_side=7,
+    fragment_size=32,
+    temperature=0.5,
+    alpha_exponent=1.0,
+    learning_rate=1e-4,
+    precision="float32",
 )
 
 # The first of the two runs that made the shipped weights.
 DISTORTION_TARGETS = LowLevelTraining(
-    data=("data/camera",), objective="targets", start="cosines", delivery=0.75,
+    data=("data/camera",), objective="targets", start="cosines", jpeg_augmentation=0.75,
     learning_rate=1e-3, final_learning_rate=1e-5,
-    warmup_steps=30, averaging=0.99, epochs=120, cycles=2, early_epochs=48, export_epochs=12,
+    warmup_steps=30, ema=0.99, epochs=120, warm_restarts=1, early_epochs=48, export_epochs=12,
 )  # fmt: skip
 
 # The second, from the weights that the first leaves, which start=FILE must name: the same on chains that
 # are nearer to what happens to people's pictures.
 DISTORTION_TARGETS_ON_CHAINS = replace(
     DISTORTION_TARGETS, data=("data/chains",), start="", start_share=0.5,
-    learning_rate=5e-4, epochs=36, cycles=1, early_epochs=27,
+    learning_rate=5e-4, epochs=36, warm_restarts=0, early_epochs=27,
 )  # fmt: skip
 
 RELEASED_HIGH_LEVEL = HighLevelTraining(group_size=4, learning_rate=1e-6, precision="float32")
@@ -448,9 +475,25 @@ SYNTHESIS_PRESETS = {
 TRAINING_PRESETS: dict[str, dict[str, Any]] = {
     "ll_model_train": {
         "default": LowLevelTraining(),
-        "taught": DISTORTION_TARGETS,
-        "taught_on_chains": DISTORTION_TARGETS_ON_CHAINS,
+        "distortion_targets": DISTORTION_TARGETS,
+        "distortion_targets_on_chains": DISTORTION_TARGETS_ON_CHAINS,
         "released": RELEASED_LOW_LEVEL,
     },
     "hl_model_train": {"default": HighLevelTraining(), "released": RELEASED_HIGH_LEVEL},
 }
+
+
+@dataclass(frozen=True)
+class TryOut:
+    """What `python train.py` does where there is no training set yet: a minute on the sample images."""
+
+    synthesis: Synthesis
+    training: LowLevelTraining
+
+
+TRY_OUT = TryOut(
+    Synthesis(versions=8, crops=4, crop_size=192, short_sides=(0,)),
+    LowLevelTraining(
+        data=("Results/distorted_samples",), epochs=6, batch_size=4, versions=5, fragment_size=64, workers=0
+    ),
+)

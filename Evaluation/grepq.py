@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets.images import ImageLike, as_image, as_images
 
 from configs import Settings
+from datasets.images import ImageLike, as_image, as_images
 from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import distance, low_level_quality, statistics

@@ -23,10 +23,10 @@ def make_step(side: int, precision: torch.dtype, layout: torch.memory_format):
     torch.manual_seed(0)
     model = place_model(LowLevelEncoder(), device, layout)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
-    count = config.photographs * config.versions
+    count = config.batch_size * config.versions
     views = [torch.rand(count, 3, side, side) for _ in range(2)]
     similarity = torch.full((config.versions, config.versions), 0.9).fill_diagonal_(1.0)
-    batch = Batch(views[0], views[1], [similarity] * config.photographs, torch.empty(0), [])
+    batch = Batch(views[0], views[1], [similarity] * config.batch_size, torch.empty(0), [])
 
     def step() -> float:
         loss = low_level_loss(model, batch, config, device, precision, layout)

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from datasets import decoder, fsim
 from datasets.fragments import to_unit
 from datasets.fsim import fsim_matrix
 from datasets.version_folders import VersionFolder, read_versions
 from utils.errors import UserError
-from utils.files import atomic_path
+from utils.files import atomic_path, source_sha256
 
-# Changes when the values would: a file of another version is computed anew.
-FORMAT = "FSIMc 1"
+# A file whose values were computed by other code is computed anew.
+FORMAT = f"FSIMc {source_sha256(fsim.__file__, decoder.__file__)[:16]}"
 SAVE_SECONDS = 30.0
 
 

@@ -100,7 +100,7 @@ def is_image_file(path: Path) -> bool:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return True
         with path.open("rb") as file:
-            prefix = file.read(16)
+            prefix = file.read(16).ljust(16, b"\0")
     except OSError:
         return False
     accepts = (Image.OPEN[name][1] for name in _formats())

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 
 def two_views(
-    versions: torch.Tensor, grid: int, piece: int, generator: torch.Generator
+    versions: torch.Tensor, per_side: int, size: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Two fragment views of all versions of one photograph, the second flipped at random.
 
@@ -16,55 +16,55 @@ def two_views(
 
     Args:
         versions: uint8 in [0, 255] or floating point in [0, 1], (D, 3, H, W).
-        grid: pieces along each side.
-        piece: side of a piece in pixels.
+        per_side: fragments along each side.
+        size: side of a fragment in pixels.
         generator: a CPU generator.
 
     Returns:
-        Two float32 tensors (D, 3, grid * piece, grid * piece) in [0, 1].
+        Two float32 tensors (D, 3, per_side * size, per_side * size) in [0, 1].
     """
-    versions = enlarge_to(versions, grid * piece)
+    versions = enlarge_to(versions, per_side * size)
     height, width = versions.shape[-2:]
     views = []
     for _ in range(2):
-        rows, columns = draw_offsets(height, width, grid, piece, generator)
-        views.append(to_unit(cut_fragments(versions, rows, columns, piece)))
+        rows, columns = draw_offsets(height, width, per_side, size, generator)
+        views.append(to_unit(cut_fragments(versions, rows, columns, size)))
     flips = [axis for axis in (-1, -2) if torch.rand(1, generator=generator) < 0.5]
     return views[0], views[1].flip(flips)
 
 
 def draw_offsets(
-    height: int, width: int, grid: int, piece: int, generator: torch.Generator
+    height: int, width: int, per_side: int, size: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row and column offsets (grid, grid) of each piece in its cell, integers of 0 .. side - piece - 1.
+    """Row and column offsets (per_side, per_side) of fragments in their cells, in 0 .. side - size - 1.
 
-    The last fitting offset is never drawn, as in the release; a cell no larger than the piece gives 0.
+    The last fitting offset is never drawn, as in the release; a cell no larger than the fragment gives 0.
     """
     rows, columns = (
-        torch.randint(side - piece, (grid, grid, 1), generator=generator)[..., 0]
-        if side > piece
-        else torch.zeros(grid, grid, dtype=torch.int64)
-        for side in (height // grid, width // grid)
+        torch.randint(side - size, (per_side, per_side, 1), generator=generator)[..., 0]
+        if side > size
+        else torch.zeros(per_side, per_side, dtype=torch.int64)
+        for side in (height // per_side, width // per_side)
     )
     return rows, columns
 
 
 def cut_fragments(
-    versions: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, piece: int
+    versions: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, size: int
 ) -> torch.Tensor:
-    """Cut one piece from each cell and set them side by side: (D, 3, H, W) -> (D, 3, g * piece, g * piece).
+    """Cut one fragment from each cell and set them side by side: (D, 3, H, W) -> (D, 3, g * size, g * size).
 
-    Cell (i, j) starts at `min(H // g * i, H - piece)`, `min(W // g * j, W - piece)`.
+    Cell (i, j) starts at `min(H // g * i, H - size)`, `min(W // g * j, W - size)`.
     """
     height, width = versions.shape[-2:]
-    grid = len(rows)
-    cells, within = torch.arange(grid), torch.arange(piece)
-    row = (height // grid * cells).clamp_max(height - piece)[:, None] + rows  # (g, g)
-    column = (width // grid * cells).clamp_max(width - piece)[None, :] + columns
+    per_side = len(rows)
+    cells, within = torch.arange(per_side), torch.arange(size)
+    row = (height // per_side * cells).clamp_max(height - size)[:, None] + rows  # (g, g)
+    column = (width // per_side * cells).clamp_max(width - size)[None, :] + columns
     row_index = row[:, None, :, None] + within[None, :, None, None]  # (g, p, g, 1)
     column_index = column[:, None, :, None] + within  # (g, 1, g, p)
     fragments = versions[:, :, row_index, column_index]  # (D, 3, g, p, g, p)
-    return fragments.reshape(*versions.shape[:2], grid * piece, grid * piece)
+    return fragments.reshape(*versions.shape[:2], per_side * size, per_side * size)
 
 
 def enlarge_to(versions: torch.Tensor, short_side: int) -> torch.Tensor:

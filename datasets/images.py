@@ -56,12 +56,8 @@ def as_images(source: ImageLike) -> tuple[list[torch.Tensor], bool]:
 def _checked(values: Any) -> torch.Tensor:
     """Floating-point values as float32."""
     if not isinstance(values, torch.Tensor) or not values.is_floating_point():
-        raise UserError(
-            f"An image of {values.dtype} has no defined white: give uint8 or floats in [0, 1]."
-        )
+        raise UserError(f"An image of {values.dtype} has no defined white: give uint8 or floats in [0, 1].")
     low, high = values.min().item(), values.max().item()
     if not (low >= 0 and high <= 1):
-        raise UserError(
-            f"Floats of an image lie in [0, 1], these from {low:g} to {high:g}: scale them."
-        )
+        raise UserError(f"Floats of an image lie in [0, 1], these from {low:g} to {high:g}: scale them.")
     return values.float()

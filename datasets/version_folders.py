@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from datasets.decoder import IMAGE_SUFFIXES, decode_pixels, read_image
+from datasets.decoder import decode_pixels, is_image_file, read_image, read_size
 from utils.errors import UserError
+
+Say = Callable[[str], object]
+# Unreadable files that are named one by one.
+MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -27,34 +31,72 @@ class VersionFolder:
         return marked[-1] if marked else 0
 
 
-def find_version_folders(root: str | Path) -> list[VersionFolder]:
+def find_version_folders(root: str | Path, skip_unreadable: bool, say: Say) -> list[VersionFolder]:
     """The folders of a set in sorted order; hidden ones (half written) do not count.
 
+    Args:
+        root: of the set.
+        skip_unreadable: leave files that cannot be read out, and folders that lose their reference or have
+            fewer than 2 images left; else they are an error.
+        say: receives what was left out.
+
     Raises:
-        UserError: no such set, nothing in it, or a folder with fewer than 2 pictures.
+        UserError: no such set, nothing in it, a folder with fewer than 2 images, or unreadable files, all
+            of them named (up to twenty).
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(
-            f"{root}: there is no such set; make one with 'python synthesize_distortions.py --photos DIR "
-            f"--output {root}' or name others with --set data=DIR."
+            f"{root}: there is no such set; make one with 'python -m tools.synthesize_distortions --photos "
+            f"DIR --output {root}' or name others with --set data=DIR."
         )
     paths = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not paths:
-        raise UserError(f"{root}: a set holds a folder for each photograph, and there is none.")
-    folders = []
-    for path in paths:
-        files = sorted(
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-        )
-        if len(files) < 2:
+        raise UserError(f"{root}: a set holds a folder for each image, and there is none.")
+    folders = [VersionFolder(path, tuple(sorted(filter(is_image_file, path.iterdir())))) for path in paths]
+    for folder in folders:
+        if len(folder.files) < 2:
             raise UserError(
-                f"{path}: {len(files)} picture(s) in the folder; a photograph needs 2 versions or more."
+                f"{folder.path}: {len(folder.files)} image(s) in the folder; 2 versions or more are needed."
             )
-        folders.append(VersionFolder(path, tuple(files)))
-    return folders
+    bad = unreadable([file for folder in folders for file in folder.files], skip_unreadable, say)
+    kept = []
+    for folder in folders:
+        good = tuple(file for file in folder.files if file not in bad)
+        if len(good) == len(folder.files):
+            kept.append(folder)
+        elif len(good) < 2 or folder.files[folder.reference] in bad:
+            say(f"Left out: {folder.path}, which has no reference or a single version left.")
+        else:
+            kept.append(VersionFolder(folder.path, good))
+    if not kept:
+        raise UserError(f"{root}: no folder can be read.")
+    return kept
+
+
+def unreadable(files: Sequence[Path], skip: bool, say: Say) -> set[Path]:
+    """The files whose header cannot be read, looked at before any is trained on; with `skip` they are said.
+
+    Raises:
+        UserError: there are some and they are not to be skipped; the message names up to twenty.
+    """
+    reasons = {}
+    for file in files:
+        try:
+            read_size(file)
+        except UserError as error:  # noqa: PERF203 (all of them are to be named)
+            reasons[file] = str(error)
+    named = [*list(reasons.values())[:MOST_NAMED]]
+    if len(reasons) > MOST_NAMED:
+        named.append(f"and {len(reasons) - MOST_NAMED} more.")
+    if reasons and not skip:
+        raise UserError(
+            f"{len(reasons)} file(s) of the set cannot be read; mend them, or leave them out with --set "
+            "skip_unreadable=true:\n" + "\n".join(named)
+        )
+    if reasons:
+        say("Left out: " + "\n".join(named))
+    return set(reasons)
 
 
 def read_versions(folder: VersionFolder, places: Sequence[int] | None = None) -> torch.Tensor:

@@ -61,11 +61,11 @@ class VersionPairs(Dataset[Photograph]):
         chosen = draw_versions(len(folder.files), folder.reference, config.versions, generator)
         pixels = read_versions(folder, chosen)
         early = epoch % config.cycle_epochs < config.early_epochs
-        piece = config.early_piece if early else config.piece
-        images, augmentations = two_views(pixels, config.grid, piece, generator)
-        if config.delivery:
+        piece = config.early_fragment_size if early else config.fragment_size
+        images, augmentations = two_views(pixels, config.fragments_per_side, piece, generator)
+        if config.jpeg_augmentation:
             images, augmentations = (
-                deliver(view, config.delivery, generator) for view in (images, augmentations)
+                deliver(view, config.jpeg_augmentation, generator) for view in (images, augmentations)
             )
         similarity = torch.from_numpy(self.matrices[place])[chosen][:, chosen].float()
         targets = torch.empty(len(chosen), 0)

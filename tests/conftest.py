@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from configs import Settings
+from Evaluation.distance import statistics
+from Evaluation.grepq import GRepQ
+from Evaluation.pristine_files import Pristine
+from models.low_level import LowLevelEncoder
 from models.weights.clip import import_clip
+from models.weights.files import save_tensors
+from models.weights.low_level import from_authors, load_low_level
 
 PARITY = Path(__file__).parent / "parity"
 # The generators are plain modules in the folder of the numbers that they made.

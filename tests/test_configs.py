@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from configs import TRAINING_PRESETS, HighLevelTraining, LowLevelTraining, Synthesis
+from configs import TRAINING_PRESETS, FewLabels, HighLevelTraining, LowLevelTraining, Settings, Synthesis
 from models.weights.low_level import DEFAULT_LOW_LEVEL, load_low_level
 from utils.config_fields import from_saved, override
 from utils.errors import UserError
@@ -32,13 +32,14 @@ def test_values_take_the_type_of_their_field():
         ("temperature=0", ["temperature", "above 0"]),
         ("versions=1", ["versions", "at least 2"]),
         ("learning_rate=nan", ["learning_rate", "above 0"]),
-        ("early_piece=0", ["early_piece", "at least 1"]),
+        ("early_fragment_size=0", ["early_fragment_size", "at least 1"]),
         ("early_epochs=-1", ["early_epochs", "at least 0"]),
         ("early_epochs=16", ["early_epochs", "16, more than the 15 epochs of a cycle"]),
+        ("skip_unreadable=yes", ["skip_unreadable", "true or false", "yes"]),
         ("start_share=1", ["start_share", "[0, 1)"]),
         ("start_share=.5", ["start_share", "needs a file of weights in field 'start'"]),
-        ("cycles=0", ["cycles", "at least 1"]),
-        ("cycles=2", ["cycles", "2 and does not divide the 15 epochs"]),
+        ("warm_restarts=-1", ["warm_restarts", "at least 0"]),
+        ("warm_restarts=1", ["warm_restarts", "its 2 cycles do not divide the 15 epochs"]),
     ],
 )
 def test_a_wrong_field_or_value_is_named(assignment, words):
@@ -50,14 +51,19 @@ def test_a_wrong_field_or_value_is_named(assignment, words):
 
 def test_an_early_piece_is_no_larger_than_the_piece():
     released = TRAINING_PRESETS["ll_model_train"]["released"]
-    with pytest.raises(UserError, match="'early_piece' is 64, more than field 'piece', 32"):
+    with pytest.raises(UserError, match="'early_fragment_size' is 64, more than field 'fragment_size', 32"):
         override(released, ["early_epochs=3"])
-    assert override(released, ["early_epochs=3", "early_piece=32"]).early_epochs == 3
+    assert override(released, ["early_epochs=3", "early_fragment_size=32"]).early_epochs == 3
 
 
 def test_the_released_preset_is_the_authors():
     released = TRAINING_PRESETS["ll_model_train"]["released"]
-    assert (released.grid, released.piece, released.photographs, released.versions) == (7, 32, 8, 9)
+    assert (released.fragments_per_side, released.fragment_size, released.batch_size, released.versions) == (
+        7,
+        32,
+        8,
+        9,
+    )
     assert (released.temperature, released.alpha_exponent, released.loss_form) == (0.5, 1.0, "inside")
     assert (released.learning_rate, released.final_learning_rate) == (1e-4, 1e-6)
     assert (released.weight_decay, released.epochs) == (0.05, 15)
@@ -65,7 +71,7 @@ def test_the_released_preset_is_the_authors():
 
 def test_the_released_preset_of_the_high_level_is_the_authors():
     released = TRAINING_PRESETS["hl_model_train"]["released"]
-    assert (released.photographs, released.group_size, released.temperature) == (128, 4, 0.5)
+    assert (released.batch_size, released.group_size, released.temperature) == (128, 4, 0.5)
     assert (released.learning_rate, released.warmup_epochs, released.epochs) == (1e-6, 2.5, 15)
     assert (released.positions, released.batch_norm, released.crop) == ("interpolate", "train", 224)
     assert (released.projection, released.projection_activation) == ("frozen", "relu")
@@ -78,7 +84,7 @@ def test_the_released_preset_of_the_high_level_is_the_authors():
     ("assignments", "words"),
     [
         (["group_size=1"], "'group_size' must be at least 2"),
-        (["photographs=15"], "'photographs' must be at least 16"),
+        (["batch_size=15"], "'batch_size' must be at least 16"),
         (["crop=31"], "'crop' must be at least 32"),
         (["warmup_epochs=-1"], "'warmup_epochs' must be at least 0"),
         (["projection=thawed"], "one of frozen, trained"),
@@ -98,7 +104,30 @@ def test_a_configuration_survives_json():
 
 
 def test_the_shipped_weights_are_those_of_the_preset_on_chains():
+    """Their file tells the fields by the names of then."""
     saved = json.loads(load_low_level(DEFAULT_LOW_LEVEL).metadata["configuration"])
-    preset = TRAINING_PRESETS["ll_model_train"]["taught_on_chains"]
-    assert saved["start"].endswith(".safetensors")
-    assert from_saved(LowLevelTraining(), saved | {"start": preset.start}) == preset
+    preset = dataclasses.asdict(TRAINING_PRESETS["ll_model_train"]["distortion_targets_on_chains"])
+    renamed = {
+        "photographs": "batch_size", "grid": "fragments_per_side", "piece": "fragment_size",
+        "averaging": "ema", "early_piece": "early_fragment_size", "delivery": "jpeg_augmentation",
+    }  # fmt: skip
+    assert saved.pop("start").endswith(".safetensors") and saved.pop("cycles") == 1
+    for name, value in saved.items():
+        now = preset[renamed.get(name, name)]
+        assert (list(now) if isinstance(now, tuple) else now) == value, name
+
+
+def test_values_of_every_type_from_text():
+    """Booleans were all true, and prompts could not hold a comma."""
+    assert override(FewLabels(), ["standardise=False"]).standardise is False
+    assert override(FewLabels(), ["standardise=true", "alphas=1, 2"]).alphas == (1.0, 2.0)
+    prompts = override(Settings(), ['prompts="A good, sharp photo.", "A bad photo."']).prompts
+    assert prompts == ("A good, sharp photo.", "A bad photo.")
+
+
+@pytest.mark.parametrize(
+    "field", [{"patch_size": 16}, {"sharpness": 1.0}, {"colorfulness": -0.1}, {"prompts": ("Good.",)}]
+)
+def test_settings_are_checked(field):
+    with pytest.raises(UserError, match=next(iter(field))):
+        Settings(**field)

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from datasets.rated.sets import RATED_SETS, RatedSet, load_rated_set, shortfall
-from utils.cli import CommandLine
+from datasets.rated.layouts import RATED_SETS
+from utils.cli import command, make_parser
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets.rated.sets import RatedSet
 
 SPLITS = {"image": "by picture", "reference": "by reference content", "official": "official parts"}
 
 
-def main() -> int:
-    """Run it: 0 is listed or complete, 1 not complete, 2 wrong input, 130 interrupted."""
-    parser = CommandLine(__doc__)
-    parser.prog = "python -m datasets"
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 is listed or complete, 1 not complete, 2 wrong input, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
     parser.add_argument("name", nargs="?", help=f"{', '.join(RATED_SETS)}, in any case")
-    parser.add_argument("--img_dir", help="the set's root, its folder of pictures or a folder above")
-    args = parser.parse_args()
-    try:
-        if args.name is None and args.img_dir is None:
-            print(*listing(), sep="\n")
-            return 0
-        if args.name is None or args.img_dir is None:
-            raise UserError("To check a folder, give both: python -m datasets NAME --img_dir DIR.")
-        rated = load_rated_set(args.name, args.img_dir)
-    except (UserError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    print(*check(rated), sep="\n")
+    parser.add_argument("--img_dir", help="the set's root, its folder of images or a folder above")
+    args = parser.parse_args(argv)
+    if args.name is None and args.img_dir is None:
+        print(*listing(), sep="\n")
+        return 0
+    if args.name is None or args.img_dir is None:
+        raise UserError("To check a folder, give both: python -m tools.rated_sets NAME --img_dir DIR.")
+
+    # Only now: --help does not wait for torch.
+    from datasets.rated.sets import load_rated_set, shortfall
+
+    rated = load_rated_set(args.name, args.img_dir)
+    print(*check(rated, shortfall(rated)), sep="\n")
     return 1 if shortfall(rated) else 0
 
 
@@ -50,8 +52,8 @@ def listing() -> list[str]:
     return lines
 
 
-def check(rated: RatedSet) -> list[str]:
-    """What was found of a set, as lines."""
+def check(rated: RatedSet, missing: Sequence[str]) -> list[str]:
+    """What was found of a set, and what is missing of it, as lines."""
     sign = 1 if rated.kind == "MOS" else -1
     scores = [sign * image.mos for image in rated.images if image.mos is not None]
     better = "higher" if rated.kind == "MOS" else "lower"
@@ -67,9 +69,9 @@ def check(rated: RatedSet) -> list[str]:
         + "".join(f" {part}: {parts.count(part)}." for part in dict.fromkeys(parts))
         + (f" {len(contents)} contents." if contents else ""),
         *rated.remarks,
-        *shortfall(rated),
+        *missing,
     ]
-    return [*lines, "Not complete." if shortfall(rated) else "Complete."]
+    return [*lines, "Not complete." if missing else "Complete."]
 
 
 def range_text(span: tuple[float, float] | None) -> str:

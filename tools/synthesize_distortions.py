@@ -1,62 +1,46 @@
-"""Makes a training set from plain photographs: one folder a photograph, the reference and distorted versions.
-
-python synthesize_distortions.py --photos photos --output data/distorted
-"""
+"""Make a training set of plain images: a folder for each, with the reference and distorted versions of it."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from configs import SYNTHESIS_PRESETS
-from datasets.distorted.synthesis import synthesize
-from utils.cli import CommandLine
-from utils.config_fields import override
-from utils.errors import UserError
+from utils.cli import add_set, command, make_parser, say, with_fields
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = CommandLine(__doc__)
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all made, 1 an image was left out, 2 bad input, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
     add = parser.add_argument
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     add("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folders of good photographs")
     add("--output", type=Path, required=True, metavar="DIR", help="where the set is written")
     add("--preset", choices=sorted(SYNTHESIS_PRESETS), default="default", help="settings to begin with")
-    add("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="fields of Synthesis")
-    add("--workers", type=int, default=cores, help="processes (default: one a core)")
-    return parser.parse_args()
+    add("--workers", type=int, default=cores, help="processes; default: one a core")
+    add_set(parser, "Synthesis")
+    args = parser.parse_args(argv)
+    config = with_fields(SYNTHESIS_PRESETS[args.preset], args)
 
+    # Only now: --help does not wait for scipy.
+    from datasets.distorted.synthesis import synthesize
 
-def main() -> int:
-    """Makes the set and says what was written; returns the exit status."""
-    arguments = parse()
     try:
-        config = override(SYNTHESIS_PRESETS[arguments.preset], arguments.set)
-        summary = synthesize(arguments.photos, arguments.output, config, arguments.workers)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename or arguments.output}: {error.strerror or error}.", file=sys.stderr)
-        return 1
+        summary = synthesize(args.photos, args.output, config, args.workers)
     except KeyboardInterrupt:
-        print(
-            "Interrupted: finished folders are kept, and the same command goes on from there.",
-            file=sys.stderr,
-        )
-        return 130
+        raise KeyboardInterrupt("finished folders are kept, and the same command goes on.") from None
     for failure in summary.failures:
-        print(failure, file=sys.stderr)
+        say(failure)
     present = f" {summary.present} were there already." if summary.present else ""
     print(
-        f"Folders written: {summary.folders}, with {summary.versions} pictures "
-        f"({summary.bytes / 1e6:.1f} MB), in {arguments.output}.{present}"
+        f"Folders written: {summary.folders}, with {summary.versions} images "
+        f"({summary.bytes / 1e6:.1f} MB), in {args.output}.{present}"
     )
     if summary.folders or summary.present:
-        print(f"Next: python train.py --set data={arguments.output}")
+        print(f"Next: python train.py --set data={args.output}")
     return 1 if summary.failures else 0
 
 

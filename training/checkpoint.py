@@ -12,7 +12,7 @@ from utils.errors import UserError
 from utils.files import atomic_path
 
 # Changes when a checkpoint of before could not be resumed.
-FORMAT = "grepq checkpoint 3"
+FORMAT = "grepq checkpoint 4"
 
 
 def save_checkpoint(

@@ -80,6 +80,12 @@ def gather_with_gradient(own: torch.Tensor) -> torch.Tensor:
     return own if processes() == 1 else _Gather.apply(own).flatten(0, 1)
 
 
+def leave_processes() -> None:
+    """Leave the others, so that they do not wait for this process."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def average_gradients(model: nn.Module) -> None:
     """Replace each parameter's gradient by its mean over the processes."""
     if processes() == 1:
@@ -93,7 +99,7 @@ def average_gradients(model: nn.Module) -> None:
 class SharedBatchNorm(nn.BatchNorm2d):
     """BatchNorm that in training takes its statistics over the parts of all processes, on any device.
 
-    torch's SyncBatchNorm does so on GPUs only.
+    torch's SyncBatchNorm does so on GPUs only, and refuses the tensors of a processor.
     """
 
     running_mean: torch.Tensor
@@ -120,7 +126,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 def share_batch_norm(model: nn.Module) -> None:
-    """Turn the model's BatchNorms into `SharedBatchNorm`s with the same parameters under the same names."""
-    for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SharedBatchNorm
+    """Put a `SharedBatchNorm` in the place of each BatchNorm, with its parameters under the same names."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
+                shared.load_state_dict(child.state_dict())
+                shared.weight, shared.bias = child.weight, child.bias
+                setattr(parent, name, shared.to(child.weight.device).train(child.training))

@@ -12,15 +12,14 @@ import torch
 from torch import nn
 
 from configs import HighLevelTraining
-from datasets.decoder import read_size
 from datasets.reference_photographs import Batch, ReferencePhotographs, collate, find_references
+from datasets.version_folders import unreadable
 from datasets.version_pairs import PhotographOrder
 from losses.group_contrastive import choose_groups, group_contrastive_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
-from models.weights.files import save_tensors
-from utils.files import file_sha256
 from models.weights.clip import find_clip
+from models.weights.files import save_tensors
 from models.weights.high_level import load_high_level
 from training.batches import read_batches
 from training.distributed import (
@@ -31,7 +30,9 @@ from training.distributed import (
     share_batch_norm,
 )
 from training.loop import Task
+from utils.cli import say
 from utils.errors import UserError
+from utils.files import file_sha256
 
 # Length of a projection, the paper's.
 PROJECTED = 128
@@ -80,8 +81,8 @@ def high_level_task(config: HighLevelTraining) -> Task:
         UserError: no CLIP, or one that cannot be used.
         ValueError: a device that is not on this machine, or a batch that the processes cannot share.
     """
-    if config.photographs % processes():
-        raise UserError(f"Field 'photographs' must be a multiple of the {processes()} processes.")
+    if config.batch_size % processes():
+        raise UserError(f"Field 'batch_size' must be a multiple of the {processes()} processes.")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     clip = _clip(config)
@@ -103,7 +104,7 @@ def high_level_task(config: HighLevelTraining) -> Task:
 
     def order(first_step: int) -> PhotographOrder:
         count, seed = len(files), config.seed
-        return PhotographOrder(count, config.photographs, config.epochs, seed, first_step, drop_last=True)
+        return PhotographOrder(count, config.batch_size, config.epochs, seed, first_step, drop_last=True)
 
     def batches(first_step: int) -> Iterable[Batch]:
         own = (own_part(batch) for batch in order(first_step))
@@ -177,20 +178,21 @@ def _scoring(config: HighLevelTraining) -> str:
 
 
 def _files(config: HighLevelTraining) -> list[Path]:
-    """The photographs of all sets; raises `UserError` where they do not fill a batch."""
-    files = [file for root in config.data for file in find_references(root, config.reference)]
-    if len(files) < config.photographs:
+    """The images of all sets that can be read; raises `UserError` where they do not fill a batch."""
+    found = [file for root in config.data for file in find_references(root, config.reference)]
+    bad = unreadable(found, config.skip_unreadable, say)
+    files = [file for file in found if file not in bad]
+    if len(files) < config.batch_size:
         raise UserError(
-            f"{', '.join(config.data)}: {len(files)} photograph(s) are too few for a batch of "
-            f"{config.photographs}; lower it with --set photographs={len(files)} (at least 2 group_size)."
+            f"{', '.join(config.data)}: {len(files)} image(s) are too few for a batch of "
+            f"{config.batch_size}; lower it with --set batch_size={len(files)} (at least 2 group_size)."
         )
     return files
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """SHA-256 of names and contents; a file that is no picture is found here and not hours later."""
+    """SHA-256 of names and contents."""
     digest = hashlib.sha256()
     for file in files:
-        read_size(file)
         digest.update(repr([file.name, file_sha256(file)]).encode())
     return digest.hexdigest()

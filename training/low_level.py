@@ -13,7 +13,7 @@ import torch
 
 from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
-from datasets.distorted.targets import distortion_targets, version_levels
+from datasets.distorted.targets import TARGETS, distortion_targets, version_levels
 from datasets.version_folders import find_version_folders
 from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
 from losses.distortion_targets import distortion_target_loss
@@ -26,6 +26,7 @@ from training.batches import read_batches
 from training.distributed import processes
 from training.ema import averaged, between
 from training.loop import Task
+from utils.cli import say
 from utils.errors import UserError
 
 SCORING = """Score with them, DIR being a folder of sharp, undistorted photographs:
@@ -61,12 +62,14 @@ def low_level_task(config: LowLevelTraining) -> Task:
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    average = averaged(model, config.averaging) if config.averaging else None
-    order = PhotographOrder(len(photographs), config.photographs, config.epochs, config.seed)
+    average = averaged(model, config.ema) if config.ema else None
+    order = PhotographOrder(len(photographs), config.batch_size, config.epochs, config.seed)
     schedule = learning_rates(optimiser, config, len(order))
+    # A run does not go on with other images, or from another start than it began with.
+    digest = _digest(photographs) + (f" {start.sha256}" if start else "")
 
     def batches(first_step: int) -> Iterable[Batch]:
-        order = PhotographOrder(len(photographs), config.photographs, config.epochs, config.seed, first_step)
+        order = PhotographOrder(len(photographs), config.batch_size, config.epochs, config.seed, first_step)
         return read_batches(photographs, order, collate, config, device)
 
     def loss(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -78,11 +81,13 @@ def low_level_task(config: LowLevelTraining) -> Task:
         if start is not None:
             exported = between(start.model, exported, config.start_share)
         metadata = {"steps": str(steps), "configuration": json.dumps(asdict(config))}
+        if config.objective == "targets":
+            metadata["distortion_targets"] = json.dumps(TARGETS)
         save_tensors(exported, path, metadata if start is None else metadata | {"start_sha256": start.sha256})
         return path
 
     return Task(
-        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, _digest(photographs),
+        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, digest,
         loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes, SCORING,
         average,
     )  # fmt: skip
@@ -103,7 +108,7 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
     """
     if not config.data:
         raise UserError("No set is named; use --set data=DIR (several with commas).")
-    sets = [find_version_folders(root) for root in config.data]
+    sets = [find_version_folders(root, config.skip_unreadable, say) for root in config.data]
     folders = [folder for found in sets for folder in found]
     taught = config.objective == "targets"
     # The names of all sets are read before the first FSIM, so that wrong ones are said at once.
@@ -124,11 +129,11 @@ def learning_rates(
     optimiser: torch.optim.Optimizer, config: LowLevelTraining, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Of each cycle a straight rise over `config.warmup_steps`, then half a cosine; `steps` in all."""
-    length = steps // config.cycles
+    length = steps // (config.warm_restarts + 1)
     rise = min(config.warmup_steps, length - 1)
     parts: list[torch.optim.lr_scheduler.LRScheduler] = []
     milestones = []
-    for cycle in range(config.cycles):
+    for cycle in range(config.warm_restarts + 1):
         if rise:
             parts.append(torch.optim.lr_scheduler.LinearLR(optimiser, 1 / (rise + 1), total_iters=rise))
             milestones.append(cycle * length + rise)

@@ -24,7 +24,8 @@ from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, FewLabels
 from datasets.decoder import read_image
 from datasets.distorted.distortions import apply
 from datasets.distorted.jpeg_augmentation import deliver
-from datasets.distorted.synthesis import levels_of, versions
+from datasets.distorted.synthesis import versions
+from datasets.distorted.targets import levels_of
 from Evaluation.distance import FeatureStatistics, distance_of_quality
 from Evaluation.extended.centre import CENTRE_DEVIATION
 from Evaluation.extended.score import ExtendedScore, targets_of

@@ -17,8 +17,8 @@ from Evaluation.grepq import GRepQ
 from Evaluation.pristine import pristine_of_folder
 from Evaluation.pristine_files import Pristine, statistics_beside, write_statistics
 from models.weights.files import save_tensors
-from utils.files import file_sha256
 from models.weights.low_level import load_low_level
+from utils.files import file_sha256
 
 
 def install(

@@ -34,13 +34,14 @@ sharpen           unsharp mask, random width             0.5             6
 from __future__ import annotations
 
 import difflib
+import functools
 import io
 import math
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from configs import Synthesis
 from utils.errors import UserError
@@ -120,6 +121,9 @@ def split_kind(kind: str) -> list[str]:
             near = difflib.get_close_matches(part, DISTORTIONS, n=1, cutoff=0.4)
             hint = f"did you mean '{near[0]}'?" if near else f"kinds: {', '.join(DISTORTIONS)}."
             raise UserError(f"There is no distortion '{part}': {hint}")
+    twice = [part for part in parts if parts.count(part) > 1]
+    if twice:
+        raise UserError(f"'{kind}' has {twice[0]} twice: each distortion stands once in a chain.")
     return parts
 
 
@@ -174,7 +178,7 @@ def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> n
 def jpeg(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """JPEG with chroma at half resolution; the quantisation tables are scaled continuously."""
     scale = _geometric(0.3, 10.0, level)
-    tables = [[min(255, max(1, round(step * scale))) for step in table] for table in _JPEG_TABLES]
+    tables = [[min(255, max(1, round(step * scale))) for step in table] for table in _standard_jpeg_tables()]
     return _through_file(picture, "JPEG", qtables=tables, subsampling="4:2:0")
 
 
@@ -283,6 +287,8 @@ def _to_display(light: np.ndarray) -> np.ndarray:
 
 def _blur_light(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """`picture` convolved in linear light, as a lens does, with `kernel` (K, K, K odd) brought to sum 1."""
+    from scipy import signal  # takes a second, which only these two distortions have to wait for
+
     half = kernel.shape[0] // 2
     kernel = (kernel / kernel.sum()).astype(picture.dtype)
     # "symmetric" is what scipy.ndimage calls "reflect"; it also takes pictures smaller than the kernel.
@@ -308,12 +314,10 @@ def in_unit_range(pixels: Image.Image | np.ndarray, dtype: np.dtype) -> np.ndarr
     return np.asarray(pixels).astype(dtype) / dtype.type(255)
 
 
+@functools.cache
 def _standard_jpeg_tables() -> list[list[int]]:
     """The two quantisation tables of the JPEG standard: what the encoder uses at quality 50."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "JPEG", quality=50)
     with Image.open(file) as image:
         return [list(table) for _, table in sorted(image.quantization.items())]
-
-
-_JPEG_TABLES = _standard_jpeg_tables()

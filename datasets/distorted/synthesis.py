@@ -74,7 +74,7 @@ class _Folder:
 
 
 def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers: int) -> Summary:
-    """Makes the folders of every photograph directly in the folders `photos` under `output`.
+    """Makes the folders of every image that `photos` name, files or folders of them, under `output`.
 
     Finished folders are left as they are; photographs that cannot be read are reported in the summary.
     Raises `UserError` on an unknown kind or an `output` made with another one, `UserError` on
@@ -85,7 +85,8 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
             split_kind(alternative)
     if workers < 1:
         raise UserError(f"The number of workers is 1 or more, not {workers}.")
-    paths = sorted({path.resolve(): path for folder in photos for path in list_images(folder)}.values())
+    listed = [path for place in photos for path in ([place] if place.is_file() else list_images(place))]
+    paths = sorted({path.resolve(): path for path in listed}.values())
     _settle(output, config)
     jobs = [(path, output / label, config) for path, label in names_of(paths).items()]
     summary = Summary()
@@ -153,23 +154,6 @@ def versions(
             distorted = DISTORTIONS[part](distorted, strength, own)
         name = "+".join(f"{part}_{strength:.2f}" for part, strength in parts)
         yield f"{number:02d}_{name}", quantised(distorted)
-
-
-def levels_of(stem: str) -> dict[str, float]:
-    """Name of distortion -> level in [0, 1] of a version whose file has this stem; {} for a reference.
-
-    Raises `ValueError` on a name that `versions` does not write.
-    """
-    name = stem.partition("_")[2]
-    if name == "REF":
-        return {}
-    levels: dict[str, float] = {}
-    for part in name.split("+"):
-        kind, _, level = part.rpartition("_")
-        if kind not in DISTORTIONS or not 0 <= float(level) <= 1:
-            raise ValueError(stem)
-        levels[kind] = float(level)
-    return levels
 
 
 def _settle(output: Path, config: Synthesis) -> None:

@@ -1,9 +1,9 @@
-"""What the taught features of the low-level encoder are to say of a version: no human score is in it.
+"""Distortion targets: what the first low-level features are trained to say of a distorted version.
 
     structure   2 sqrt(1 - FSIM(version, reference)), unknown (NaN) where light or colour were changed:
-                FSIM falls with them, though the picture stays as sharp and clean as it was
+                FSIM falls with them, though the image stays as sharp and clean as it was
     total       2 sqrt(1 - FSIM(version, reference)), whatever was changed
-    one for each name of DISTORTIONS   0 without that fault, else .2 + .8 level
+    one for each kind of distortion   0 without it, else .2 + .8 level
 
 The root spreads out FSIM near 1, where most versions lie; .2 parts the weakest level from none.
 """
@@ -15,16 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.distorted.distortions import DISTORTIONS
-from datasets.distorted.synthesis import levels_of
 from datasets.version_folders import VersionFolder
 from utils.errors import UserError
 
-# Faults of light and colour.
+# Distortions of light and colour.
 PHOTOMETRIC = frozenset(
     ("low_contrast", "high_contrast", "over_exposure", "under_exposure", "haze", "colour_cast")
 )
-TARGETS = ("structure", "total", *DISTORTIONS)
+# What the first features of the encoder are trained to say, in this order, whatever else DISTORTIONS learns
+# to do: weights carry these names.
+TARGETS = (
+    "structure", "total", "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "dark_noise", "jpeg",
+    "jpeg2000", "resample", "low_contrast", "high_contrast", "over_exposure", "under_exposure", "haze",
+    "colour_cast", "denoise", "sharpen",
+)  # fmt: skip
 
 
 def version_levels(folder: VersionFolder) -> list[dict[str, float]]:
@@ -53,11 +57,29 @@ def distortion_targets(levels: Sequence[Mapping[str, float]], similarity: np.nda
     return targets
 
 
+def levels_of(stem: str) -> dict[str, float]:
+    """Name of distortion -> level in [0, 1] of a version whose file has this stem; {} for a reference.
+
+    Raises:
+        ValueError: a name that `synthesis.versions` does not write, or of a kind that is not in `TARGETS`.
+    """
+    name = stem.partition("_")[2]
+    if name == "REF":
+        return {}
+    levels: dict[str, float] = {}
+    for part in name.split("+"):
+        kind, _, level = part.rpartition("_")
+        if kind not in TARGETS[2:] or not 0 <= float(level) <= 1:
+            raise ValueError(stem)
+        levels[kind] = float(level)
+    return levels
+
+
 def _levels(file: Path) -> dict[str, float]:
     try:
         return levels_of(file.stem)
     except ValueError:
         raise UserError(
-            f"{file}: its name does not tell the kinds and levels of its distortions, which "
-            "objective=targets needs; make the set anew with synthesize_distortions.py."
+            f"{file}: its name does not tell kinds and levels of distortions that are trained on, which "
+            "objective=targets needs; make the set anew with 'python -m tools.synthesize_distortions'."
         ) from None

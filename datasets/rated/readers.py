@@ -17,6 +17,7 @@ from datasets.rated.score_files import (
     matlab_numbers,
     matlab_texts,
     matlab_variables,
+    read_header,
     read_lines,
     read_table,
 )
@@ -28,6 +29,12 @@ _PARTS: dict[str, Part] = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation",
     "validation": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
+
+# What columns of tables of scores are usually called; the first goes before all others.
+IMAGE_COLUMNS = (
+    "image", "filename", "file_name", "file", "image_name", "image_path", "img", "img_name", "name", "path",
+)  # fmt: skip
+MOS_COLUMNS = ("mos", "dmos", "score", "mean_opinion_score", "quality")
 
 # LIVE's blocks in the order of its score file; entry k of a block is FOLDER/imgk.bmp.
 LIVE_BLOCKS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
@@ -65,13 +72,48 @@ def rating(
     return Rating(image, row.number(score), row.file, row.where, reference, split)
 
 
-def read_csv_scores(path: Path) -> list[Rating]:
-    """Any CSV with the columns image and mos, and perhaps reference and split."""
-    rows = read_table(path, ("image", "mos"), optional=("reference", "split"))
+def read_csv_scores(path: Path, image_column: str = "", mos_column: str = "") -> list[Rating]:
+    """Any table with a column of file names and one of scores, and perhaps reference and split.
+
+    Args:
+        path: of the table.
+        image_column: its name; empty: the one of `IMAGE_COLUMNS` that is there, "image" before all others.
+        mos_column: likewise, of `MOS_COLUMNS` and "mos".
+
+    Raises:
+        UserError: a column is not there, or it cannot be said which of several is meant.
+    """
+    header = list(read_header(path))
+    image = _column(path, header, image_column, IMAGE_COLUMNS, "--image_column")
+    mos = score_column(path, mos_column)
+    rows = read_table(path, (image, mos), optional=("reference", "split"))
     return [
-        rating(row, row.text("image"), "mos", row.cells.get("reference") or None, _part(row, "split"))
+        rating(row, row.text(image), mos, row.cells.get("reference") or None, _part(row, "split"))
         for row in rows
     ]
+
+
+def score_column(path: Path, named: str = "") -> str:
+    """The column of a table that holds the scores, as `read_csv_scores` chooses it."""
+    return _column(path, list(read_header(path)), named, MOS_COLUMNS, "--mos_column")
+
+
+def _column(path: Path, header: list[str], named: str, usual: tuple[str, ...], flag: str) -> str:
+    if named:
+        if named.lower() not in header:
+            raise UserError(
+                f"{path} line 1: there is no column '{named}' ({flag}), found {', '.join(header)}."
+            )
+        return named.lower()
+    found = [column for column in usual if column in header]
+    if not found:
+        raise UserError(
+            f"{path} line 1: expected one column '{usual[0]}', found {', '.join(header)}; name another "
+            f"with {flag}."
+        )
+    if len(found) > 1 and found[0] != usual[0]:
+        raise UserError(f"{path} line 1: columns {' and '.join(found)} could be meant; name one with {flag}.")
+    return found[0]
 
 
 def read_clive(path: Path) -> list[Rating]:

@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from utils.errors import UserError
 
-# What scipy raises on damaged MATLAB files.
+# What scipy raises on damaged MATLAB files, besides its own MatReadError.
 _MATLAB_ERRORS = (
     OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, MemoryError, zlib.error,
-    scipy.io.matlab.MatReadError,
 )  # fmt: skip
 
 
@@ -33,6 +31,8 @@ class Row:
     file: Path
     where: str
     cells: Mapping[str, str]
+    # Spreadsheets that part cells by semicolons or tabs may write 3,5 for 3.5.
+    decimal_comma: bool = False
 
     def text(self, column: str) -> str:
         """The cell, which must not be empty."""
@@ -43,7 +43,8 @@ class Row:
     def number(self, column: str) -> float:
         """The cell as a finite number."""
         try:
-            value = float(self.cells[column])
+            text = self.cells[column]
+            value = float(text.replace(",", ".") if self.decimal_comma else text)
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
@@ -73,6 +74,22 @@ def read_table(
     if path.suffix.lower() == ".xls":
         raise UserError(f"{path}: is in the old Excel format; save it beside itself as .xlsx or .csv.")
     return _read_csv(path, columns, optional)
+
+
+def read_header(path: Path) -> list[str]:
+    """Names of the columns, lower case, of a table whose first row is its header.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if path.suffix.lower() == ".xlsx":
+        return list(read_table(path, ())[0].cells)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline()
+        return _column_names(next(csv.reader([first], delimiter=max(",;\t", key=first.count)), []))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise UserError(f"{path}: is not a readable CSV file in UTF-8 ({_reason(error)}).") from None
 
 
 def read_lines(path: Path, columns: Sequence[str], separator: str | None = None) -> list[Row]:
@@ -125,7 +142,10 @@ def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str]) -> li
     rows = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            first = file.readline()
+            separator = max(",;\t", key=first.count)  # a comma where there is none of them
+            file.seek(0)
+            reader = csv.reader(file, strict=True, delimiter=separator)
             header = _column_names(next(reader, []))
             for column in (*columns, *optional):
                 if header.count(column) > 1 or (column in columns and column not in header):
@@ -138,7 +158,9 @@ def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str]) -> li
                     continue
                 if len(cells) != len(header):
                     raise UserError(f"{path} {where}: has {len(cells)} cells, the header has {len(header)}.")
-                rows.append(Row(path, where, dict(zip(header, map(str.strip, cells), strict=True))))
+                rows.append(
+                    Row(path, where, dict(zip(header, map(str.strip, cells), strict=True)), separator != ",")
+                )
     except (OSError, UnicodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a readable CSV file in UTF-8 ({_reason(error)}).") from None
     return rows
@@ -201,9 +223,11 @@ def _matlab_variable(path: Path, variable: str) -> np.ndarray:
 
 
 def _matlab(path: Path) -> dict[str, Any]:
+    import scipy.io  # only a few sets are published as MATLAB files
+
     try:
         return scipy.io.loadmat(path)
-    except _MATLAB_ERRORS as error:
+    except (*_MATLAB_ERRORS, scipy.io.matlab.MatReadError) as error:
         raise UserError(f"{path}: is not a readable MATLAB file ({_reason(error)}).") from None
 
 

@@ -22,7 +22,7 @@ from datasets.rated.folders import (
     picture_places,
 )
 from datasets.rated.layouts import RATED_SETS, Kind, Layout, SplitRule
-from datasets.rated.readers import Rating, read_csv_scores
+from datasets.rated.readers import Rating, read_csv_scores, score_column
 from utils.errors import UserError
 
 
@@ -103,21 +103,29 @@ def load_rated_set(name: str, folder: str | Path) -> RatedSet:
     return rated
 
 
-def load_scores_table(table: str | Path, folder: str | Path | None = None) -> RatedSet:
-    """Pictures and scores of a CSV file with the columns `image` and `mos`, in any order among others.
+def load_scores_table(
+    table: str | Path, folder: str | Path | None = None, image_column: str = "", mos_column: str = ""
+) -> RatedSet:
+    """Images and scores of a table with a header, cells parted by commas, semicolons or tabs.
 
     The columns `reference` and `split` (train, validation, test) may be there and may have empty cells.
+    Scores of a column that is called DMOS are lower where the quality is higher; their sign is turned.
 
     Args:
-        table: the file, UTF-8 with a header.
+        table: the file, UTF-8.
         folder: to which relative paths refer; None is the folder of the file.
+        image_column: name of the column of file names; empty: the usual names.
+        mos_column: name of the column of scores; empty: the usual names.
 
     Raises:
         UserError: a column is missing, or a line is not right; the message has its number.
     """
     table = Path(table)
     folder = table.parent if folder is None else Path(folder)
-    return _assemble(RATED_SETS["csv"], table, read_csv_scores(table), [[folder]], FileLookup())
+    ratings = read_csv_scores(table, image_column, mos_column)
+    is_dmos = "dmos" in score_column(table, mos_column)
+    layout = replace(RATED_SETS["csv"], kind="DMOS" if is_dmos else "MOS")
+    return _assemble(layout, table, ratings, [[folder]], FileLookup())
 
 
 def find_layout(name: str) -> Layout:
@@ -201,7 +209,8 @@ def _remarks(
 ) -> Iterator[str]:  # fmt: skip
     """What a user of the scores should know of where they come from."""
     if layout.kind == "DMOS":
-        yield f"{layout.name} publishes a DMOS, lower is better; its sign is turned: higher is better."
+        name = layout.name if layout.expected else scores.name
+        yield f"{name} publishes a DMOS, lower is better; its sign is turned: higher is better."
     for pattern, sentence in layout.advised.items():
         if not lookup.match(scores.parent, pattern):
             yield sentence

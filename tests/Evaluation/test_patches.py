@@ -13,7 +13,6 @@ from configs import Settings
 from Evaluation.patches import (
     WINDOW,
     _gaussian_window,
-    centre_weights,
     colorfulness,
     extract_patches,
     overlapping_features,
@@ -157,15 +156,6 @@ def test_weights_are_those_of_the_numbers(parity):
         synthetic_weights.checksum(synthetic_weights.low_level_state_dict(0))
         == parity("low")["low_state_crc32"]
     )
-
-
-def test_patches_in_the_middle_weigh_most():
-    """Of 3 x 2 patches the outer rows are half of a half side from the middle, both columns a third."""
-    weights = centre_weights(3, 2, 0.4).reshape(3, 2)
-    outer, inner = np.exp(-(1 / 4 + 1 / 9) / 0.32), np.exp(-(1 / 9) / 0.32)
-    np.testing.assert_allclose(weights, [[outer, outer], [inner, inner], [outer, outer]], rtol=1e-12)
-    assert centre_weights(1, 1, 0.4).tolist() == [1]
-    assert centre_weights(2, 3, float("inf")).tolist() == [1] * 6
 
 
 def test_overlapping_features_lie_as_the_patches_do():

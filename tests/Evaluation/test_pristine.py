@@ -1,10 +1,11 @@
 """Pristine statistics: the authors' file, the order of places, and that nothing stale is used."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 import synthetic_inputs as inputs
-import synthetic_weights
 import torch
 from PIL import Image
 
@@ -20,7 +21,7 @@ from Evaluation.pristine_files import (
 )
 from models.low_level import LowLevelEncoder
 from models.weights.files import save_tensors
-from models.weights.low_level import LowLevelWeights, from_authors, load_low_level
+from models.weights.low_level import LowLevelWeights
 from utils.errors import UserError
 
 SETTINGS = Settings()
@@ -29,12 +30,8 @@ KEPT = "pristine_statistics_*.safetensors"
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory):
-    model = LowLevelEncoder()
-    model.load_state_dict(from_authors(synthetic_weights.low_level_state_dict(0), "synthetic"))
-    path = tmp_path_factory.mktemp("weights") / "low.safetensors"
-    save_tensors(model, path, {})
-    return load_low_level(path)
+def weights(low_level_weights):
+    return low_level_weights
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +65,7 @@ def test_statistics_of_photographs(parity, weights, photographs, tmp_path, said)
     features = torch.from_numpy(parity("low")["qlow_s0.75_c0.80_pristine_feats"]).double()
     found = find_pristine(weights, SETTINGS, photographs, tmp_path, said.append)
     assert found.statistics.count == len(features) == 15
-    assert found.photographs == ("0.png", "1.png", "2.png")
+    assert found.images == ("0.png", "1.png", "2.png")
     torch.testing.assert_close(found.statistics.mean, features.mean(0), atol=1e-4, rtol=0)
     torch.testing.assert_close(found.statistics.covariance, torch.cov(features.T), atol=1e-4, rtol=0)
     assert said == []
@@ -90,7 +87,7 @@ def test_authors_file_is_written(parity, weights, photographs, tmp_path, said):
 
 def test_names():
     assert SETTINGS.patches_file == HDF5
-    assert patches_file_name(Settings(64, 0.5, 0.9)) == "pristine_patches_064_0.50_0.90.hdf5"
+    assert Settings(64, 0.5, 0.9).patches_file == "pristine_patches_064_0.50_0.90.hdf5"
 
 
 def test_kept_statistics_are_used_again(weights, photographs, tmp_path, said, encoded):
@@ -99,7 +96,7 @@ def test_kept_statistics_are_used_again(weights, photographs, tmp_path, said, en
     again = find_pristine(weights, SETTINGS, photographs, tmp_path, said.append)
     assert sum(encoded) == 15
     assert torch.equal(again.statistics.covariance, first.statistics.covariance)
-    assert (again.photographs, again.patches_sha256) == (first.photographs, first.patches_sha256)
+    assert (again.images, again.patches_sha256) == (first.images, first.patches_sha256)
 
 
 def test_kept_statistics_of_something_else_are_not_used(weights, photographs, tmp_path, said, encoded):
@@ -123,7 +120,7 @@ def test_damaged_kept_statistics_are_made_anew(weights, photographs, tmp_path, s
     (kept,) = tmp_path.glob(KEPT)
     kept.write_bytes(b"nonsense")
     assert find_pristine(weights, SETTINGS, photographs, tmp_path, said.append).statistics.count == 15
-    assert "is not a readable statistics file" in said[0]
+    assert "not a readable safetensors file" in said[0]
     assert read_statistics(kept).statistics.count == 15
 
 
@@ -203,9 +200,9 @@ def test_photographs_without_a_patch_are_counted(weights, photographs, tmp_path,
     Image.new("RGB", (300, 50), (90, 200, 10)).save(folder / "small.png")
     (folder / "broken.jpg").write_bytes(b"no picture")
     found = pristine_of_folder(weights, SETTINGS, folder, None, said.append)
-    assert found.photographs == ("a.png",)
+    assert found.images == ("a.png",)
     assert any("broken.jpg" in sentence for sentence in said)
-    assert any("2 of 4 pristine photographs give no patch" in s and "grey.png, small.png" in s for s in said)
+    assert any("2 of 4 pristine images give no patch" in s and "grey.png, small.png" in s for s in said)
 
 
 def test_patches_of_several_scales_are_those_of_each(weights, photographs, said):
@@ -227,7 +224,7 @@ def test_a_size_without_room_for_a_patch_is_refused(weights, photographs, said, 
 
 def test_only_such_photographs_are_an_error(weights, tmp_path, said):
     Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "grey.png")
-    with pytest.raises(UserError, match="no photograph gives a pristine patch"):
+    with pytest.raises(UserError, match="no image gives a pristine patch"):
         find_pristine(weights, SETTINGS, tmp_path, tmp_path, said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["grey.png"]
 
@@ -251,9 +248,9 @@ def test_statistics_file_round_trip(weights, photographs, tmp_path, said):
     read = read_statistics(tmp_path / "s.safetensors")
     assert torch.equal(read.statistics.mean, made.statistics.mean)
     assert torch.equal(read.statistics.covariance, made.statistics.covariance)
-    assert (read.weights_sha256, read.photographs, read.source) == (
+    assert (read.weights_sha256, read.images, read.source) == (
         weights.sha256,
-        made.photographs,
+        made.images,
         made.source,
     )
     assert read.belongs_to(weights, SETTINGS)
@@ -272,7 +269,7 @@ def test_statistics_beside_the_weights_are_of_these_weights_only(
     assert statistics_beside(shipped).name == "low_level_pristine.safetensors"
     found = find_pristine(weights, SETTINGS, None, tmp_path, said.append)
     assert found.statistics.count == 15
-    assert found.source == "low_level_pristine.safetensors (3 photographs)"
+    assert found.source == "low_level_pristine.safetensors (3 images)"
     with pytest.raises(UserError, match="no pristine statistics made by the weights"):
         find_pristine(other(weights), SETTINGS, None, tmp_path, said.append)
     with pytest.raises(UserError, match=r"are for patch size 96, sharpness 0\.75"):
@@ -294,6 +291,15 @@ def test_statistics_file_of_another_kind(tmp_path):
     save_tensors(LowLevelEncoder(), tmp_path / "s.safetensors", {})
     with pytest.raises(UserError, match="is not a file of format"):
         read_statistics(tmp_path / "s.safetensors")
+
+
+def test_damaged_metadata_is_a_sentence(weights, photographs, tmp_path, said):
+    """Numbers that are none were a bare ValueError."""
+    made = pristine_of_folder(weights, SETTINGS, photographs, None, said.append)
+    for field, value in (("patch_size", "wide"), ("sharpness", "much")):
+        write_statistics(tmp_path / "s.safetensors", replace(made, **{field: value}))
+        with pytest.raises(UserError, match=r"s\.safetensors: is damaged"):
+            read_statistics(tmp_path / "s.safetensors")
 
 
 def test_small_photograph_has_no_patch():

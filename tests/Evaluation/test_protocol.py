@@ -5,7 +5,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from Evaluation.protocol import load_pictures
+from Evaluation.protocol import load_images
 from utils.errors import UserError
 
 
@@ -27,28 +27,23 @@ def place(tmp_path):
 
 def test_what_the_arguments_name(place):
     folder, scores, clive = str(place), str(place / "scores.csv"), str(place / "ChallengeDB_release")
-    assert load_pictures(None, "p.png", None, None, None).images[0].name == "p.png"
-    assert load_pictures("zeroshot_single_img", "p.png", None, None, None).images[0].name == "p.png"
-    assert load_pictures("zeroshot", None, None, None, folder).images[0].name == "a.png"
-    assert load_pictures(None, None, "CLIVE", None, clive).images[0].mos == 50
-    assert load_pictures("zeroshot", None, None, scores, None).name == "scores.csv"
+    assert load_images("p.png").images[0].name == "p.png"
+    assert load_images(folder=folder).images[0].name == "a.png"
+    assert load_images(dataset="CLIVE", folder=clive).images[0].mos == 50
+    assert load_images(scores=scores).name == "scores.csv"
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("zeroshot_single_img", None, None, None, None), "needs a picture: name it with --test_img_path"),
-        ((None, None, None, None, None), "Nothing to score"),
-        ((None, None, "CLIVE", None, None), "--img_dir"),
-        ((None, None, "CLIVE", "scores.csv", "folder"), "exclude each other"),
-        ((None, "p.png", "CLIVE", None, "folder"), "exclude each other"),
-        (
-            ("zeroshot", "p.png", None, None, None),
-            "--test_img_path goes with --eval_type",
-        ),
-        ((None, "p.png", None, None, "folder"), "--img_dir does not go with --test_img_path"),
+        ({}, "No images are named"),
+        ({"dataset": "CLIVE"}, "--img_dir"),
+        ({"dataset": "CLIVE", "scores": "scores.csv", "folder": "folder"}, "exclude each other"),
+        ({"image": "p.png", "dataset": "CLIVE", "folder": "folder"}, "exclude each other"),
+        ({"image": "p.png", "folder": "folder"}, "--img_dir does not go with --test_img_path"),
+        ({"folder": "folder", "mos_column": "q"}, "give it with --scores"),
     ],
 )
 def test_what_they_may_not_name_together(arguments, reason):
     with pytest.raises(UserError, match=reason):
-        load_pictures(*arguments)
+        load_images(**arguments)

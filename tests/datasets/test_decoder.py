@@ -258,5 +258,5 @@ def test_list_images(tmp_path):
         list_images(tmp_path / "none")
     with pytest.raises(UserError, match="is a file where a folder"):
         list_images(tmp_path / "a.png")
-    with pytest.raises(UserError, match="holds no picture"):
+    with pytest.raises(UserError, match="holds no image"):
         list_images(tmp_path / "folder.png")

@@ -68,7 +68,7 @@ def test_references_are_the_last_marked_file_of_each_folder(tmp_path):
         save(root / name / "orig.png")
     assert [file.name for file in find_references(root, "orig")] == ["orig.png"] * 3
     (root / "d").mkdir()
-    with pytest.raises(UserError, match="d: holds no picture"):
+    with pytest.raises(UserError, match="d: holds no image"):
         find_references(root, "orig")
 
 

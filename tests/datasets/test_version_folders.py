@@ -35,7 +35,7 @@ def tiny(tmp_path):
 def test_any_names_and_counts_are_read_in_sorted_order(tiny):
     (tiny / ".half.part").mkdir()
     (tiny / "a" / "Thumbs.db").write_bytes(b"no picture")
-    folders = find_version_folders(tiny)
+    folders = find_version_folders(tiny, False, print)
     assert [folder.path.name for folder in folders] == ["a", "b"]
     assert [file.name for file in folders[1].files] == ["v.bmp", "w.bmp", "x.bmp", "y.bmp", "z_REF.bmp"]
     assert [folder.reference for folder in folders] == [0, 4]
@@ -44,24 +44,24 @@ def test_any_names_and_counts_are_read_in_sorted_order(tiny):
 
 def test_ref_counts_in_the_file_name_only(tmp_path):
     write_folder(tmp_path / "REF set" / "aREF", ["1.png", "2.png"])
-    assert find_version_folders(tmp_path / "REF set")[0].reference == 0
+    assert find_version_folders(tmp_path / "REF set", False, print)[0].reference == 0
 
 
 def test_a_folder_that_cannot_be_trained_on_is_named(tiny, tmp_path):
     with pytest.raises(UserError, match="synthesize_distortions"):
-        find_version_folders(tmp_path / "nowhere")
+        find_version_folders(tmp_path / "nowhere", False, print)
     write_folder(tiny / "single", ["1.png"])
-    with pytest.raises(UserError, match=r"single: 1 picture"):
-        find_version_folders(tiny)
+    with pytest.raises(UserError, match=r"single: 1 image"):
+        find_version_folders(tiny, False, print)
     Image.new("RGB", (48, 41)).save(tiny / "single" / "2.png")
-    folders = find_version_folders(tiny)
+    folders = find_version_folders(tiny, False, print)
     with pytest.raises(
         UserError, match=r"single: versions must have one size, but 2.png is 48 x 41 .* 48 x 40"
     ):
         annotator_matrices(tiny, folders, CPU, progress=False)
     (tiny / "single" / "2.png").write_bytes(b"\x89PNG\r\n broken")
     with pytest.raises(UserError, match=r"single.2\.png"):
-        annotator_matrices(tiny, find_version_folders(tiny), CPU, progress=False)
+        annotator_matrices(tiny, find_version_folders(tiny, False, print), CPU, progress=False)
 
 
 def test_matrices_are_kept_and_only_what_changed_is_computed_again(tiny, monkeypatch):
@@ -75,11 +75,11 @@ def test_matrices_are_kept_and_only_what_changed_is_computed_again(tiny, monkeyp
 
     def matrices():
         computed.clear()
-        return annotator_matrices(tiny, find_version_folders(tiny), CPU, progress=False)
+        return annotator_matrices(tiny, find_version_folders(tiny, False, print), CPU, progress=False)
 
     first = matrices()
     assert computed == [3, 5]
-    versions = read_versions(find_version_folders(tiny)[0]).float() / 255
+    versions = read_versions(find_version_folders(tiny, False, print)[0]).float() / 255
     np.testing.assert_allclose(first[0], fsim_matrix(versions), atol=1e-6)
     again = matrices()
     assert computed == []
@@ -107,11 +107,11 @@ def test_a_step_draws_the_reference_and_others_anew_each_epoch():
 
 
 def test_the_same_key_gives_the_same_photograph_and_others_do_not(tiny):
-    folders = find_version_folders(tiny)
+    folders = find_version_folders(tiny, False, print)
     matrices = annotator_matrices(tiny, folders, CPU, progress=False)
 
     def photograph(seed, key):
-        return VersionPairs(folders, matrices, LowLevelTraining(versions=3, piece=24, seed=seed))[key]
+        return VersionPairs(folders, matrices, LowLevelTraining(versions=3, fragment_size=24, seed=seed))[key]
 
     one = photograph(0, (2, 1))
     assert one.images.shape == one.augmentations.shape == (3, 3, 24, 24)
@@ -123,17 +123,19 @@ def test_the_same_key_gives_the_same_photograph_and_others_do_not(tiny):
 
 
 def test_pieces_grow_after_the_early_epochs_of_each_cycle(tiny):
-    folders = find_version_folders(tiny)
-    config = LowLevelTraining(versions=3, piece=36, early_piece=24, epochs=6, cycles=2, early_epochs=2)
+    folders = find_version_folders(tiny, False, print)
+    config = LowLevelTraining(
+        versions=3, fragment_size=36, early_fragment_size=24, epochs=6, warm_restarts=1, early_epochs=2
+    )
     pairs = VersionPairs(folders, annotator_matrices(tiny, folders, CPU, progress=False), config)
     for view in ("images", "augmentations"):
         assert [getattr(pairs[epoch, 1], view).shape[-1] for epoch in range(6)] == 2 * [24, 24, 36]
 
 
 def test_similarities_belong_to_the_drawn_versions(tiny):
-    folders = find_version_folders(tiny)
+    folders = find_version_folders(tiny, False, print)
     matrices = annotator_matrices(tiny, folders, CPU, progress=False)
-    pairs = VersionPairs(folders, matrices, LowLevelTraining(versions=4, piece=36))
+    pairs = VersionPairs(folders, matrices, LowLevelTraining(versions=4, fragment_size=36))
     for epoch in range(3):
         one = pairs[epoch, 1]
         chosen = draw_versions(5, 4, 4, seeded_generator(0, epoch, 1))
@@ -148,3 +150,18 @@ def test_the_order_goes_on_where_it_was():
     assert whole[:3] != [[(0, place) for _, place in batch] for batch in whole[3:6]]
     for first in range(9):
         assert list(PhotographOrder(10, 4, 3, seed=5, first_step=first)) == whole[first:]
+
+
+def test_all_files_are_looked_at_before_training(tiny):
+    """Each bad one is named; left out where asked, with folders that lose their reference."""
+    first, second = find_version_folders(tiny, False, print)
+    Image.new("RGB", (36, 36)).save(first.path / "zz.png")
+    bad = [first.path / "zz.png", second.files[second.reference]]
+    for path in bad:
+        path.write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"2 file\(s\) of the set cannot be .*skip_unreadable=true") as caught:
+        find_version_folders(tiny, False, print)
+    assert all(str(path) in str(caught.value) for path in bad)
+    said = []
+    assert find_version_folders(tiny, True, said.append) == [first]
+    assert str(bad[0]) in said[0] and f"Left out: {second.path}" in said[1]

@@ -5,13 +5,14 @@ import torch
 
 from models import device as module
 from models.device import autocast, choose_device, choose_precision
+from utils.errors import UserError
 
 
 def test_automatic_is_what_the_machine_has():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu") == torch.device("cpu")
     for name in ("cuda:99", "abacus"):
-        with pytest.raises(ValueError, match=f"'{name}' is not on this machine"):
+        with pytest.raises(UserError, match=f"'{name}' is not on this machine"):
             choose_device(name)
 
 

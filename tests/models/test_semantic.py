@@ -7,10 +7,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.semantic import SEMANTIC_FEATURES, SemanticEncoder
-from models.weights import semantic as content_weights
-from utils.files import file_sha256
 from models.weights.semantic import from_published, load_semantic
 from utils.errors import UserError
+from utils.files import file_sha256
 
 
 @torch.inference_mode()
@@ -20,7 +19,7 @@ def test_features_are_those_of_the_published_network(parity):
     assert [inputs.crc(array) for array in arrays] == parity("content")["content_crc32"].tolist()
     pictures = torch.stack([torch.from_numpy(array).permute(2, 0, 1) for array in arrays]).float() / 255
     found = load_semantic().encoder(pictures).double()
-    expected = torch.from_numpy(parity("content")["semantic_features"])
+    expected = torch.from_numpy(parity("content")["content_features"])
     assert found.shape == (4, SEMANTIC_FEATURES)
     for ours, theirs in zip(found.split((112, 192), 1), expected.split((112, 192), 1), strict=True):
         assert ((ours - theirs).norm(dim=1) < 0.005 * theirs.norm(dim=1)).all()
@@ -65,25 +64,26 @@ def test_normalisations_are_folded():
             torch.testing.assert_close(layer(maps), expected, rtol=1e-5, atol=1e-4)
 
 
-def test_the_file_is_made_by_one_command(monkeypatch, capsys, tmp_path):
+def test_the_file_is_made_by_one_command(run_script, tmp_path):
     torch.save(published(), tmp_path / "net.pth")
     output = tmp_path / "semantic.safetensors"
-    monkeypatch.setattr("sys.argv", ["content_weights", str(tmp_path / "net.pth"), "--output", str(output)])
-    assert content_weights.main() == 0
+    command = ("tools.semantic_weights", tmp_path / "net.pth", "--output", output)
+    status, out, _ = run_script(*command)
     loaded = load_semantic(output)
-    assert loaded.sha256 == file_sha256(output) and loaded.sha256 in capsys.readouterr().out
+    assert status == 0 and loaded.sha256 == file_sha256(output) and loaded.sha256 in out
     made = from_published(published(), "net.pth").state_dict()
     for key, value in loaded.encoder.state_dict().items():
         assert torch.equal(value, made[key].half().float()), key
     lacking = {key: value for key, value in published().items() if key != "_blocks.3._bn1.bias"}
-    torch.save(lacking, tmp_path / "net.pth")
-    assert content_weights.main() == 2
-    assert "net.pth: tensor '_blocks.3._bn1.bias' of EfficientNet-Lite0 is missing" in capsys.readouterr().err
-    torch.save([1], tmp_path / "net.pth")
-    assert content_weights.main() == 2
-    assert "net.pth: holds more than tensors by name" in capsys.readouterr().err
+    for content, reason in (
+        (lacking, "net.pth: tensor '_blocks.3._bn1.bias' of EfficientNet-Lite0 is missing"),
+        ([1], "net.pth: holds more than tensors by name"),
+    ):
+        torch.save(content, tmp_path / "net.pth")
+        status, _, err = run_script(*command)
+        assert status == 2 and reason in err
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"content\.safetensors: the content weights are missing; restore"):
+    with pytest.raises(UserError, match=r"semantic\.safetensors: the semantic weights are missing; restore"):
         load_semantic(tmp_path / "semantic.safetensors")

@@ -1,12 +1,15 @@
 """train.py as a user calls it, on a tiny set: a run's folder, exact resume, clear errors."""
 
+import dataclasses
 import importlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +24,12 @@ from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
-    "photographs=2", "versions=3", "grid=1", "piece=48", "early_piece=32", "early_epochs=1", "epochs=4",
-    "cycles=2", "warmup_steps=1", "averaging=0.9", "precision=float32", "device=cpu",
+    "batch_size=2", "versions=3", "fragments_per_side=1", "fragment_size=48",
+    "early_fragment_size=32", "early_epochs=1", "epochs=4",
+    "warm_restarts=1", "warmup_steps=1", "ema=0.9", "precision=float32", "device=cpu",
 ]  # fmt: skip
 HIGH = ["--run_type", "hl_model_train"]
-TINY_HIGH = ["photographs=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
+TINY_HIGH = ["batch_size=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
 
 
 def train(*arguments, launcher=(), **options):
@@ -54,18 +58,28 @@ def tiny_set(tmp_path_factory):
     return root
 
 
+def here(*arguments):
+    """The exit status and what was printed of a run in this process."""
+    import train as script
+
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        status = script.main([*map(str, arguments)])
+    return status, printed.getvalue()
+
+
 @pytest.fixture(scope="module")
 def whole_run(tiny_set, tmp_path_factory):
     results = tmp_path_factory.mktemp("whole")
-    status, output, errors = finish(train("--set", f"data={tiny_set}", f"results={results}", *TINY))
-    assert status == 0, errors
+    status, output = here("--set", f"data={tiny_set}", f"results={results}", *TINY)
+    assert status == 0
     return results / "Run0001", output
 
 
 def test_a_run_leaves_configuration_log_plot_tensorboard_and_weights(whole_run):
     run, output = whole_run
     config = json.loads((run / "config_details.json").read_text())
-    assert (config["run_type"], config["piece"]) == ("ll_model_train", 48)
+    assert (config["run_type"], config["fragment_size"]) == ("ll_model_train", 48)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(12))  # 5 folders by 2: 3 steps an epoch
     rates = [line["learning_rate"] for line in lines]
@@ -84,8 +98,8 @@ def high_run(tiny_set, tiny_clip_file, tmp_path_factory):
     """Arguments of a high-level run, its folder and what it printed."""
     results = tmp_path_factory.mktemp("high")
     arguments = [*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}", *TINY_HIGH]
-    status, output, errors = finish(train(*arguments, f"results={results}"))
-    assert status == 0, errors
+    status, output = here(*arguments, f"results={results}")
+    assert status == 0
     return arguments, results / "Run0001", output
 
 
@@ -176,9 +190,9 @@ def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_pa
         (["--resume", f"{tmp_path}/Run0007"], "Run0007"),
         (["--resume", "--set", f"results={tmp_path}"], "--set"),
         (["--set", f"data={tiny_set}", "device=cuda:7"], "cuda:7"),
-        (["--preset", "taught", "--set", f"data={tiny_set}"], "1.png: its name does not tell"),
+        (["--preset", "distortion_targets", "--set", f"data={tiny_set}"], "1.png: its name does not tell"),
         ([*HIGH, "--set", f"data={tiny_set}"], "no CLIP weights"),
-        ([*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}"], "photographs=5"),
+        ([*HIGH, "--set", f"data={tiny_set}", f"clip_weights={tiny_clip_file}"], "batch_size=5"),
     ]
     script = importlib.import_module("train")
     for arguments, words in cases:
@@ -188,7 +202,7 @@ def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_pa
         assert words in sentence
 
 
-def test_the_taught_preset_learns_what_was_done_to_pictures(tmp_path):
+def test_distortion_targets_are_learnt(tmp_path, run_script):
     """From photographs to weights whose feature 0 parts white noise from the reference."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -196,14 +210,13 @@ def test_the_taught_preset_learns_what_was_done_to_pictures(tmp_path):
     for name in "ab":
         pixels = np.kron(generator.integers(0, 256, (20, 20, 3)), np.ones((8, 8, 1))).astype(np.uint8)
         Image.fromarray(pixels).save(photos / f"{name}.png")
-    made = subprocess.run(
-        [sys.executable, ROOT / "synthesize_distortions.py", "--photos", photos, "--output", tmp_path / "set",
-         "--preset", "camera", "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128"],
-        capture_output=True, text=True, check=False,
+    made = run_script(
+        "tools.synthesize_distortions", "--photos", photos, "--output", tmp_path / "set", "--preset", "camera",
+        "--workers", 1, "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128",
     )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    assert made[0] == 0, made[2]
     settings = [f"data={tmp_path / 'set'}", f"results={tmp_path}", *TINY, "epochs=30", "warmup_steps=5"]
-    status, _, errors = finish(train("--preset", "taught", "--set", *settings))
+    status, _, errors = finish(train("--preset", "distortion_targets", "--set", *settings))
     assert status == 0, errors
     weights = load_low_level(tmp_path / "Run0001" / "Train" / "final.safetensors")
     assert json.loads(weights.metadata["configuration"])["objective"] == "targets"
@@ -221,3 +234,30 @@ def test_torchrun_is_refused_for_the_low_level_branch(tiny_set):
     assert status == 2
     assert "one process: call python, not torchrun" in errors
     assert len(errors.strip().splitlines()) == 1
+
+
+def test_without_a_set_there_is_a_short_run_on_the_samples(monkeypatch, tmp_path, capsys):
+    """Their distorted versions are made once; a set that is named must be there."""
+    import train as script
+
+    tiny = dataclasses.replace(
+        script.TRY_OUT,
+        synthesis=dataclasses.replace(script.TRY_OUT.synthesis, versions=2, crops=1, crop_size=96),
+        training=dataclasses.replace(
+            script.TRY_OUT.training, epochs=1, batch_size=3, versions=3, fragment_size=32
+        ),
+    )
+    monkeypatch.setattr(script, "TRY_OUT", tiny)
+    monkeypatch.chdir(tmp_path)
+    assert script.main([]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert "no training set at data/distorted" in first and "--set data=DIR" in first
+    assert last == "python train.py"
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("Results/distorted_samples/*/*")}
+    assert len(made) == 9
+    for name in ("loss.png", "log.jsonl", "Train/latest.pt", "Train/final.safetensors"):
+        assert (tmp_path / "Results/LLM/Run0001" / name).is_file()
+    assert script.main([]) == 0
+    assert made == {path: path.stat().st_mtime_ns for path in tmp_path.glob("Results/distorted_samples/*/*")}
+    assert script.main(["--set", "data=gone"]) == 2
+    assert "gone: there is no such set" in capsys.readouterr().err

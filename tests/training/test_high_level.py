@@ -21,7 +21,7 @@ from utils.errors import UserError
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("photographs")
+    root = tmp_path_factory.mktemp("batch_size")
     generator = np.random.default_rng(0)
     for number in range(8):
         colour = generator.integers(0, 256, 3)
@@ -33,7 +33,7 @@ def photographs(tmp_path_factory):
 @pytest.fixture
 def config(photographs, tiny_clip_file):
     return HighLevelTraining(
-        data=(str(photographs),), clip_weights=str(tiny_clip_file), photographs=8, group_size=3, crop=64,
+        data=(str(photographs),), clip_weights=str(tiny_clip_file), batch_size=8, group_size=3, crop=64,
         epochs=3, warmup_epochs=1, learning_rate=1e-3, device="cpu", precision="float32", workers=0,
     )  # fmt: skip
 
@@ -152,10 +152,10 @@ def test_other_photographs_or_another_clip_are_not_gone_on_with(config, tmp_path
 
 
 def test_what_cannot_be_trained_on_is_named_before_training(config, tmp_path):
-    with pytest.raises(ValueError, match=r"8 photograph\(s\) are too few .* --set photographs=8"):
-        high_level_task(dataclasses.replace(config, photographs=9))
+    with pytest.raises(UserError, match=r"8 image\(s\) are too few .* --set batch_size=8"):
+        high_level_task(dataclasses.replace(config, batch_size=9))
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"broken\.png: is not a picture"):
+    with pytest.raises(UserError, match=r"1 file\(s\) of the set.*\n.*broken\.png: is not a picture"):
         high_level_task(dataclasses.replace(config, data=(*config.data, str(tmp_path))))
-    with pytest.raises(UserError, match=r"There are no CLIP weights: .* --set clip_weights=PATH"):
+    with pytest.raises(UserError, match=r"There are no CLIP weights: .* --set clip_weights=FILE"):
         high_level_task(dataclasses.replace(config, clip_weights=""))

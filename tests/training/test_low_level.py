@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import synthetic_weights
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 from configs import RELEASED_LOW_LEVEL, LowLevelTraining
@@ -16,10 +17,10 @@ from losses.distortion_targets import distortion_target_loss
 from losses.quality_aware import quality_aware_loss
 from models.low_level import LowLevelEncoder
 from models.weights.files import save_tensors
-from utils.files import file_sha256
 from models.weights.low_level import from_authors, to_authors
 from training.low_level import learning_rates, low_level_loss, low_level_task, read_sets
 from utils.errors import UserError
+from utils.files import file_sha256
 
 
 def two_steps(numbers, dtype):
@@ -106,7 +107,7 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
 @pytest.mark.parametrize("rise", [0, 4])
 def test_each_cycle_has_the_rates_of_a_run_of_its_length(rise):
     config = LowLevelTraining(epochs=4, warmup_steps=rise)
-    cycles = rates_of(dataclasses.replace(config, epochs=12, cycles=3), 36)
+    cycles = rates_of(dataclasses.replace(config, epochs=12, warm_restarts=2), 36)
     np.testing.assert_allclose(cycles[:36], 3 * rates_of(config, 12)[:12], rtol=1e-12)
 
 
@@ -153,7 +154,7 @@ def test_folders_with_different_numbers_of_versions_make_one_mean_over_rows():
 def test_the_names_of_all_sets_are_read_before_fsim(tmp_path, monkeypatch):
     for name in ("good/a/00_REF", "good/a/01_jpeg_0.50", "bad/a/00_REF", "bad/a/blurred"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"{name}.bmp").touch()
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.bmp")
     monkeypatch.setattr("training.low_level.annotator_matrices", None)
     config = LowLevelTraining(data=(f"{tmp_path}/good", f"{tmp_path}/bad"), objective="targets")
     with pytest.raises(UserError, match=r"bad/a/blurred\.bmp: its name does not tell"):
@@ -169,7 +170,7 @@ def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
     torch.manual_seed(5)
     wanted = LowLevelEncoder()
     save_tensors(wanted, Path("first.safetensors"), {}, torch.float16)
-    config = LowLevelTraining(start="first.safetensors", start_share=0.25, averaging=0.9, device="cpu")
+    config = LowLevelTraining(start="first.safetensors", start_share=0.25, ema=0.9, device="cpu")
     task = low_level_task(config)
     for key, value in wanted.state_dict().items():
         expected = value.half().float() if value.is_floating_point() else value

@@ -56,5 +56,5 @@ def test_a_draw_does_not_move_the_next_one():
 def test_a_share_outside_0_to_1_is_refused(share):
     from configs import LowLevelTraining, UserError
 
-    with pytest.raises(UserError, match="'delivery' takes a share"):
-        LowLevelTraining(delivery=share)
+    with pytest.raises(UserError, match="'jpeg_augmentation' takes a share"):
+        LowLevelTraining(jpeg_augmentation=share)

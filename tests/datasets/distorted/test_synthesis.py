@@ -21,10 +21,11 @@ from configs import AUTHORS_SYNTHESIS, SYNTHESIS_PRESETS, Synthesis
 from datasets.decoder import decode_pixels
 from datasets.distorted import synthesis
 from datasets.distorted.distortions import DISTORTIONS, level_before_shrinking, split_kind
-from datasets.distorted.synthesis import deal, levels_of, synthesize
+from datasets.distorted.synthesis import deal, synthesize
+from datasets.distorted.targets import levels_of
 from utils.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = Synthesis(kinds=("gaussian_blur", "white_noise", "jpeg"), versions=3, crop_size=64)
 
 
@@ -49,7 +50,7 @@ def folders(output):
 
 
 def script(*arguments, **options):
-    command = [sys.executable, "synthesize_distortions.py", *map(str, arguments)]
+    command = [sys.executable, "-m", "tools.synthesize_distortions", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, **options)
 
 
@@ -361,7 +362,7 @@ def test_presets_are_good_and_workers_are_checked(tmp_path):
         assert all(split_kind(kind) for kinds in preset.kinds for kind in kinds.split("|"))
     with pytest.raises(UserError, match="workers is 1 or more, not 0"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 0)
-    with pytest.raises(UserError, match="holds no picture"):
+    with pytest.raises(UserError, match="holds no image"):
         synthesize([tmp_path], tmp_path / "out", Synthesis(), 1)
     assert not (tmp_path / "out").exists()
 
@@ -376,7 +377,7 @@ def test_script_reports_bad_photographs_and_does_the_others(tmp_path):
     assert f"{photos / 'broken.jpg'}: is " in done.stderr
     assert f"{photos / 'tiny.png'}: is 200 x 40 pixels; a photograph needs 64" in done.stderr
     assert done.stdout.splitlines() == [
-        f"Folders written: 1, with 9 pictures (0.2 MB), in {tmp_path / 'out'}.",
+        f"Folders written: 1, with 9 images (0.2 MB), in {tmp_path / 'out'}.",
         f"Next: python train.py --set data={tmp_path / 'out'}",
     ]
     assert folders(tmp_path / "out") == ["good_s80_c0"]
@@ -389,13 +390,15 @@ def test_script_reports_bad_photographs_and_does_the_others(tmp_path):
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--set", "version=3"), "There is no field 'version': did you mean 'versions'?"),
     (("--photos", "nowhere"), "nowhere: there is no such folder."),
-    (("--preset", "author"), "synthesize_distortions.py: argument --preset: invalid choice: 'author'"),
+    (("--set", "kinds=jpeg+jpeg"), "'jpeg+jpeg' has jpeg twice"),
+    (("--preset", "author"), "python -m tools.synthesize_distortions: argument --preset: invalid choice"),
 ])  # fmt: skip
-def test_script_answers_bad_arguments_in_one_sentence(tmp_path, arguments, message):
+def test_script_answers_bad_arguments_in_one_sentence(tmp_path, run_script, arguments, message):
     photograph(tmp_path / "photos" / "a.png")
-    done = script("--photos", tmp_path / "photos", "--output", tmp_path / "out", *arguments)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
+    status, out, err = run_script("tools.synthesize_distortions", "--photos", tmp_path / "photos", "--output",
+                                  tmp_path / "out", *arguments)  # fmt: skip
+    assert status == 2 and out == ""
+    assert err.startswith(message) and err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -414,7 +417,7 @@ def test_interrupted_script_goes_on_where_it_stopped(tmp_path, workers):
     options = ["--set", "kinds=gaussian_blur,white_noise,jpeg", "versions=2", "crop_size=256"]
     arguments = ["--photos", tmp_path / "photos", "--output", output, "--workers", workers, *options]
     process = subprocess.Popen(
-        [sys.executable, "synthesize_distortions.py", *map(str, arguments)],
+        [sys.executable, "-m", "tools.synthesize_distortions", *map(str, arguments)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=heeding_ctrl_c,
     )  # fmt: skip
@@ -423,9 +426,7 @@ def test_interrupted_script_goes_on_where_it_stopped(tmp_path, workers):
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C: to every process of the group
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert (
-        "Traceback" not in err and err.rstrip().endswith("the same command goes on from there.") and out == ""
-    )
+    assert "Traceback" not in err and err.rstrip().endswith("the same command goes on.") and out == ""
     finished = folders(output)
     assert 0 < len(finished) < 30 and not any(name.endswith(".part") for name in finished)
     summary = synthesize([tmp_path / "photos"], output, config, 1)

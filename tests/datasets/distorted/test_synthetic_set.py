@@ -86,10 +86,10 @@ def test_a_second_run_keeps_what_is_whole_and_makes_the_rest_the_same(photos, ma
 def test_the_command_says_what_is_next(photos, tmp_path, run_script):
     output = tmp_path / "set"
     status, printed, _ = run_script(
-        "make_synthetic_set", "--photos", photos, "--output", output, "--limit", 1
+        "tools.make_synthetic_set", "--photos", photos, "--output", output, "--limit", 1
     )
     assert status == 0
-    assert "20 pictures of 1 photographs" in printed
+    assert "20 images of 1 references" in printed
     assert f"python test_zeroshot.py --scores {output}/scores.csv --img_dir {output}/images" in printed
 
 
@@ -102,12 +102,12 @@ def test_bad_input_is_one_sentence(photos, tmp_path, run_script):
     cases = [
         (tmp_path / "none", tmp_path / "out", [], 2, "there is no such folder"),
         (photos, tmp_path / "out", ["--limit", 0], 2, "--limit"),
-        (photos, tmp_path / "file", [], 1, "file"),
+        (photos, tmp_path / "file", [], 2, "file"),
         (bad, tmp_path / "out", [], 1, "needs 64 on both sides"),
     ]
     for folder, output, more, expected, words in cases:
         status, printed, said = run_script(
-            "make_synthetic_set", "--photos", folder, "--output", output, *more
+            "tools.make_synthetic_set", "--photos", folder, "--output", output, *more
         )
         assert (status, printed) == (expected, ""), words
         assert words in said

@@ -7,8 +7,8 @@ import pytest
 
 from configs import SYNTHESIS_PRESETS
 from datasets.distorted.distortions import DISTORTIONS, split_kind
-from datasets.distorted.synthesis import levels_of, versions
-from datasets.distorted.targets import PHOTOMETRIC, TARGETS, distortion_targets, version_levels
+from datasets.distorted.synthesis import versions
+from datasets.distorted.targets import PHOTOMETRIC, TARGETS, distortion_targets, levels_of, version_levels
 from datasets.version_folders import VersionFolder
 from utils.errors import UserError
 

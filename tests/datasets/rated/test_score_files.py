@@ -6,8 +6,10 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from datasets.rated.score_files import read_lines, read_table
+from datasets.rated.sets import load_scores_table
 from utils.errors import UserError
 
 
@@ -84,3 +86,33 @@ def test_any_bytes_are_lines_or_a_sentence(tmp_path_factory, content):
     path.write_bytes(content + b"\none two three\n")
     with pytest.raises(UserError):
         read_lines(path, ("mos", "image"))
+
+
+@pytest.mark.parametrize("text", [
+    "filename;MOS\n0.png;3,5\n1.png;2\n", "MOS\tFile_Name\n3,5\t0.png\n2\t1.png\n",
+    "\ufeffimage_name,score\n0.png,3.5\n1.png,2\n", "image,name,mos\n0.png,a,3.5\n1.png,b,2\n",
+])  # fmt: skip
+def test_tables_as_spreadsheets_write_them(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    for k in range(2):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{k}.png")
+    rated = load_scores_table(tmp_path / "t.csv")
+    assert [(image.name, image.mos) for image in rated.images] == [("0.png", 3.5), ("1.png", 2.0)]
+    assert (rated.kind, rated.remarks) == ("MOS", ())
+
+
+def test_a_dmos_has_its_sign_turned_and_columns_can_be_named(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    (tmp_path / "t.csv").write_text("name,file,DMOS,score\nx,0.png,40,7\n")
+    with pytest.raises(
+        UserError, match=r"columns file and name could be meant; name one with --image_column"
+    ):
+        load_scores_table(tmp_path / "t.csv")
+    with pytest.raises(UserError, match=r"columns dmos and score could be meant; name one with --mos_column"):
+        load_scores_table(tmp_path / "t.csv", None, "file")
+    with pytest.raises(UserError, match="there is no column 'files'"):
+        load_scores_table(tmp_path / "t.csv", None, "files", "score")
+    assert load_scores_table(tmp_path / "t.csv", None, "File", "score").images[0].mos == 7
+    rated = load_scores_table(tmp_path / "t.csv", None, "file", "DMOS")
+    assert (rated.images[0].mos, rated.kind) == (-40, "DMOS")
+    assert "t.csv publishes a DMOS, lower is better; its sign is turned" in rated.remarks[0]

@@ -245,8 +245,8 @@ def test_absolute_paths(pictures, tmp_path_factory):
 
 @pytest.mark.parametrize("text, reason", [
     ("", "line 1: expected one column 'image', found "),
-    ("name,mos\na.png,1\n", "line 1: expected one column 'image', found name, mos"),
-    ("image,score\na.png,1\n", "line 1: expected one column 'mos'"),
+    ("title,mos\na.png,1\n", "line 1: expected one column 'image', found title, mos"),
+    ("image,points\na.png,1\n", "line 1: expected one column 'mos'"),
     ("image,mos,mos\na.png,1,2\n", "line 1: expected one column 'mos'"),
     ("image,mos\n", "has no line with a score"),
     ("image,mos\na.png,good\n", "line 2: mos 'good' is not a finite number"),

@@ -6,10 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.weights.clip import clip_cache_path, import_clip
+from models.weights.clip import import_clip
 from models.weights.files import save_tensors
 from models.weights.high_level import (
-    find_clip,
     find_high_level,
     load_clip,
     load_high_level,
@@ -124,25 +123,13 @@ def test_prompts_come_in_pairs(tiny_clip_file):
         text_features(model, ("word " * 100, "bad"))
 
 
-def test_where_clip_is_found(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert find_clip("RN50", None) is None
-    cached = clip_cache_path("RN50")
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(b"another file")
-    with pytest.raises(UserError, match=r"RN50\.pt: is not the file of http.*download_weights\.py clip"):
-        find_clip("RN50", None)
-    right = "c4ff6ae28b78df8d4b4c11f0b9b4fa6c05bd7c1bcdda25ca1fd3d9b3e2ee0e60"
-    monkeypatch.setattr("models.weights.high_level.clip_source", lambda _: ("https://x/RN50.pt", right))
-    monkeypatch.setattr("models.weights.high_level.file_sha256", lambda _: right)
-    assert find_clip("RN50", None) == cached
-    for name in ("variable.pt", "named.pt"):
-        (tmp_path / name).touch()
-    monkeypatch.setenv("GREPQ_CLIP_WEIGHTS", str(tmp_path / "variable.pt"))
-    assert find_clip("RN50", None).name == "variable.pt"
-    assert find_clip("RN50", str(tmp_path / "named.pt")).name == "named.pt"
-    with pytest.raises(UserError, match=r"gone\.pt: there is no such file"):
-        find_clip("RN50", "gone.pt")
+def test_an_encoder_of_data_parallel_is_taken(tiny_clip_file, tmp_path):
+    stock = load_high_level(tiny_clip_file, None, PROMPTS, "none")
+    state = {f"module.{key}": value for key, value in stock.encoder.visual.state_dict().items()}
+    torch.save(state, tmp_path / "parallel.pth")
+    loaded = load_high_level(tiny_clip_file, tmp_path / "parallel.pth", PROMPTS, "none")
+    image = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(loaded.encoder(image), stock.encoder(image))
 
 
 def test_the_authors_encoder_is_used_where_it_was_put(tmp_path, monkeypatch):

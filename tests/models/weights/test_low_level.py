@@ -8,9 +8,9 @@ import torch
 
 from models.low_level import LowLevelEncoder
 from models.weights.files import save_tensors
-from utils.files import file_sha256
 from models.weights.low_level import find_low_level, load_low_level, to_authors
 from utils.errors import UserError
+from utils.files import file_sha256
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_truncated_file(tmp_path, suffix, keep):
 )
 def test_another_layout(tmp_path, content):
     torch.save(content, tmp_path / "w.tar")
-    with pytest.raises(UserError, match="expected the authors' layout"):
+    with pytest.raises(UserError, match="expected a state dict, or the authors' layout"):
         load_low_level(tmp_path / "w.tar")
 
 
@@ -154,3 +154,26 @@ def test_authors_file_goes_first(tmp_path, monkeypatch):
     assert find_low_level().name == "b.safetensors"
     (tmp_path / "a.tar").touch()
     assert find_low_level().name == "a.tar"
+
+
+def test_state_dicts_of_other_makers_are_taken(tmp_path):
+    """Plain, of DataParallel, and with the authors' names without their wrapping."""
+    model = LowLevelEncoder()
+    own = model.state_dict()
+    for name, state in (
+        ("plain.pth", own),
+        ("parallel.pth", {f"module.{key}": value for key, value in own.items()}),
+        ("authors.pth", {f"module.{key}": value for key, value in to_authors(own).items()}),
+    ):
+        torch.save(state, tmp_path / name)
+        loaded = load_low_level(tmp_path / name).model.state_dict()
+        assert all(torch.equal(loaded[key], value) for key, value in own.items()), name
+    torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="of the low-level encoder is missing"):
+        load_low_level(tmp_path / "other.pth")
+
+
+def test_reading_draws_no_random_numbers():
+    before = torch.get_rng_state()
+    load_low_level(find_low_level())
+    assert torch.equal(torch.get_rng_state(), before)

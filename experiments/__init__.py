@@ -1,0 +1,1 @@
+"""Trials that led to the shipped weights; nothing imports them."""
