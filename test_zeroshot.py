@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = with_fields(Settings(), args)
 
     # Only now: wrong arguments and --help do not wait for torch.
+    from datasets.rated.sets import shortfall
     from Evaluation.grepq import GRepQ
     from Evaluation.protocol import SAMPLES, load_images
     from Evaluation.reports.text import check_output, collect, publish
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif single and not image:
         parser.error("--eval_type zeroshot_single_img scores the image of --test_img_path, and no other")
     rated = load_images(image, args.dataset, args.scores, folder, args.image_column, args.mos_column)
+    for sentence in (*rated.remarks, *shortfall(rated)):
+        say(sentence)
     model = GRepQ(settings, say).load()
     print(f"{model.name}: {model.score_name}, higher is better{shown}.")
     rows, complete = collect(model, rated.images)

@@ -111,10 +111,11 @@ class GRepQ:
         Raises:
             UserError: weights or statistics cannot be used; the message says what to do.
         """
-        if self.encoders.has_low and self.pristine and "semantic" in self.parts:
-            self.encoders.semantic  # noqa: B018 (reads it)
-        if self.encoders.has_high:
-            self.encoders.high  # noqa: B018
+        read = {"patches": "low", "semantic": "semantic", "high": "high"}
+        for part in self.parts:
+            getattr(self.encoders, read[part])
+        if self.encoders.has_low:
+            self.pristine  # noqa: B018 (found or made by asking for it)
         return self
 
     def measure(self, image: torch.Tensor, parts: Collection[Part] | None = None) -> Measurement:

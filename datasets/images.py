@@ -60,4 +60,4 @@ def _checked(values: Any) -> torch.Tensor:
     low, high = values.min().item(), values.max().item()
     if not (low >= 0 and high <= 1):
         raise UserError(f"Floats of an image lie in [0, 1], these from {low:g} to {high:g}: scale them.")
-    return values.float()
+    return values.float().contiguous()  # one layout, so that the same image has the same score

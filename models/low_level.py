@@ -59,7 +59,8 @@ class ResNet18(nn.Module):
             before = channels
         nn.Linear(STAGES[-1], 1000)  # the classifier, which torchvision draws here too
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            # On the meta device there is nothing to draw, and asking for it would import torch's compiler.
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def stages(self, images: torch.Tensor) -> list[torch.Tensor]:

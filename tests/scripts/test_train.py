@@ -211,8 +211,8 @@ def test_distortion_targets_are_learnt(tmp_path, run_script):
         pixels = np.kron(generator.integers(0, 256, (20, 20, 3)), np.ones((8, 8, 1))).astype(np.uint8)
         Image.fromarray(pixels).save(photos / f"{name}.png")
     made = run_script(
-        "tools.synthesize_distortions", "--photos", photos, "--output", tmp_path / "set", "--preset", "camera",
-        "--workers", 1, "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128",
+        "tools.synthesize_distortions", "--photos", photos, "--output", tmp_path / "set", "--preset",
+        "camera", "--workers", 1, "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128",
     )  # fmt: skip
     assert made[0] == 0, made[2]
     settings = [f"data={tmp_path / 'set'}", f"results={tmp_path}", *TINY, "epochs=30", "warmup_steps=5"]
