@@ -1,210 +1,147 @@
-"""Named blocks of a picture's features: what few-label regression sets end to end (method.md part 5).
+"""Named blocks of an image's features: what few-label regression sets end to end (method.md part 5).
 
-`high` and `low` are the authors' features of the whole picture. The others are options: `low_patches`
-are statistics of the patches that the zero-shot score looks at, those in the middle of the picture weighing
-most, `low_inner` those of the network's inner layers, `content` is what a network that learnt to name things
-sees in larger patches, and the blocks that end in `_half` look at the picture at half scale.
+`high` and `low` are the authors': features of the whole image. Beyond the paper: `low_patches`, mean and
+deviation over the patches that the zero-shot score looks at, those in the middle of the image weighing most;
+`low_inner`, likewise of the stages of the network; `semantic`, the last features of the semantic encoder.
 """
 
 from __future__ import annotations
 
-import argparse
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
 
-from configs import VERSION, Settings
-from Evaluation.distance import grid_statistics
-from Evaluation.extended.semantic_features import SEMANTIC_PATCH, semantic_features
-from Evaluation.features import at_least_smallest, resize, whole_picture_features, with_two_patches
-from Evaluation.grepq import Encoders, Say, load_encoders
-from Evaluation.patches import CENTRE_DEVIATION, overlapping_features
-from models.attention_pool import Positions
-from models.high_level import SMALLEST_PICTURE
-from models.low_level import FEATURES, INNER_FEATURES, InnerFeatures
-from models.semantic import LAST_FEATURES, SemanticEncoder
-from models.weights.semantic import load_semantic
+from configs import FEATURE_BLOCKS, FEATURE_GROUPS, Settings
+from datasets import decoder
+from Evaluation import image_sizes, patches
+from Evaluation.encoders import Say
+from Evaluation.extended import centre, semantic_features
+from Evaluation.grepq import GRepQ
+from Evaluation.zeroshot import Measurement, Part
+from models import attention_pool, device, high_level, low_level, semantic
 from utils.errors import UserError
+from utils.files import source_sha256
 
-# In the order in which they are set end to end; the first two as the authors do.
-BLOCKS = (
-    "high", "low", "low_patches", "low_inner", "content",
-    "high_half", "low_half", "low_patches_half", "low_inner_half",
-)  # fmt: skip
-# What `--features` takes besides the names of blocks.
-GROUPS = {"both": ("high", "low"), "all": BLOCKS}
-# What orders pictures best from few labels where CLIP's weights are missing.
-WITHOUT_CLIP = "--features low_patches content --standardise"
+# What orders images best from few labels where CLIP's weights are missing.
+WITHOUT_CLIP = "--features low_patches semantic --standardise"
+# What computes a block besides the weights.
+_SHARED: tuple[ModuleType, ...] = (decoder, device, image_sizes, patches)
+_MODULES: Mapping[str, tuple[ModuleType, ...]] = {
+    "high": (*_SHARED, high_level, attention_pool),
+    "low": (*_SHARED, low_level),
+    "low_patches": (*_SHARED, low_level, centre),
+    "low_inner": (*_SHARED, low_level, centre),
+    "semantic": (*_SHARED, semantic, semantic_features, centre),
+}
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block: `compute` maps a picture to features and a note for its status.
+    """One block: `of` maps what was measured of an image to features (length,), float32.
 
-    The picture is (3, H, W) in [0, 1], the features (length,), float32 on the CPU.
-    `provenance` is all that the features depend on besides the picture.
+    `parts` have to be measured. `provenance` is all that the features depend on besides the image, `source`
+    the SHA-256 of the modules that compute them.
     """
 
     name: str
     length: int
-    compute: Callable[[torch.Tensor], tuple[torch.Tensor, str]]
+    parts: tuple[Part, ...]
+    of: Callable[[Measurement], torch.Tensor]
     provenance: Mapping[str, Any]
+    source: str
 
 
-def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
-    """The argument that `load_blocks` reads besides those of `add_encoder_arguments`."""
-    parser.add_argument(
-        "--features", nargs="+", metavar="BLOCK",
-        help=f"both (the authors': high then low), all, or some of {', '.join(BLOCKS)}; default: both, "
-        "and low where CLIP's weights are missing",
-    )  # fmt: skip
-
-
-def load_blocks(
-    args: argparse.Namespace, say: Say, positions: Positions | None = None
-) -> tuple[Encoders, list[Block]]:
-    """The encoders and blocks that --features and the arguments of `add_encoder_arguments` ask for.
+def choose_blocks(
+    settings: Settings, asked: Sequence[str], say: Say = lambda sentence: None
+) -> tuple[GRepQ, tuple[Block, ...]]:
+    """A model and the blocks that are asked for; weights that none of them needs are not read.
 
     Args:
-        args: the parsed arguments.
-        say: receives a sentence on the branches in use, and one on better features where they were not named.
-        positions: positional embedding of CLIP's attention pool; None: the default.
+        settings: of the model.
+        asked: as `FewLabels.features`.
+        say: receives which branches there are, and what gives better features, where no blocks were named.
 
     Raises:
-        UserError: a block is unknown, or belongs to the branch that --branch leaves out.
-        ValueError: device or weights cannot be used; the message says what to do.
+        UserError: a block belongs to the branch that there is not, or weights cannot be used.
     """
-    asked = None if args.features is None else _expanded(args.features)
-    branch = args.branch
-    if asked is not None and branch == "available" and "all" not in args.features:
-        sides = {_branch(name) for name in asked}
-        branch = "both" if len(sides) == 2 else sides.pop()
-    settings = Settings(positions=positions or Settings.positions)
-    encoders = load_encoders(argparse.Namespace(**{**vars(args), "branch": branch}), settings, say)
-    there = [name for name in BLOCKS if getattr(encoders, _branch(name)) is not None]
-    names = [name for name in there if name in (asked or GROUPS["both"])]
-    absent = [] if asked is None or "all" in args.features else [n for n in asked if n not in there]
-    if absent or not names:
+    names = {name for word in asked or ("both",) for name in FEATURE_GROUPS.get(word, (word,))}
+    named = bool(asked) and "all" not in asked
+    if named and settings.branch == "available":
+        high = "high" in names
+        low = any(name.startswith("low") for name in names)
+        settings = replace(settings, branch="both" if high and low else "high" if high else "low")
+    model = GRepQ(settings, _without_branches(say) if named else say)
+    there = [name for name in FEATURE_BLOCKS if _is_there(name, model)]
+    absent = [name for name in FEATURE_BLOCKS if name in names and name not in there]
+    if absent and (named or len(absent) == len(names)):
         raise UserError(
-            f"--features {' '.join(args.features or ())}: {', '.join(absent) or 'these'} cannot be had with "
-            f"--branch {args.branch}; there are {', '.join(there)}."
+            f"--features {' '.join(asked)}: {', '.join(absent)} cannot be had with --branch "
+            f"{settings.branch}; there are {', '.join(there)}."
         )
-    if asked is None and encoders.high is None:
+    if not asked and not model.encoders.has_high:
         say(f"Features: low, as the authors'. Better without CLIP: {WITHOUT_CLIP}.")
-    if "content" in names:
-        encoders = replace(encoders, content=load_semantic(device=encoders.device))
-    if not any(name.startswith("low") for name in names):
-        encoders = replace(encoders, low=None)  # content goes with it and does not use it
-    return encoders, make_blocks(encoders, names, settings)
+    return model, make_blocks(model, names)
 
 
-def make_blocks(encoders: Encoders, names: Sequence[str], settings: Settings) -> list[Block]:
-    """The blocks of these names whose encoders are there, in the order of `BLOCKS`."""
-    precision, checksums = encoders.precision, encoders.checksums()
-    common = {"precision": str(precision).removeprefix("torch."), "version": VERSION}
-    blocks = []
-    for name in (name for name in BLOCKS if name in names):
-        kind, half = name.removesuffix("_half"), name.endswith("_half")
-        if kind == "high" and encoders.high is not None:
-            high = encoders.high.encoder
-            files = {key: checksums[key] for key in ("high_level_sha256", "clip_sha256")}
-            depends = {**files, "positions": high.positions, **common}
-            compute = partial(_whole, encoder=high, precision=precision, half=half)
-            blocks.append(Block(name, high.features, compute, depends))
-        elif kind == "content" and encoders.content is not None:
-            depends = {
-                "content_sha256": checksums["content_sha256"],
-                "content_patch_size": str(SEMANTIC_PATCH),
-                "centre_deviation": str(CENTRE_DEVIATION),
-                **common,
-            }
-            encoder = encoders.content.encoder
-            compute = partial(_content, encoder=encoder, precision=precision, settings=settings)
-            blocks.append(Block(name, LAST_FEATURES, compute, depends))
-        elif kind == "low" and encoders.low is not None:
-            depends = {"low_level_sha256": checksums["low_level_sha256"], **common}
-            compute = partial(_whole, encoder=encoders.low.model, precision=precision, half=half)
-            blocks.append(Block(name, FEATURES, compute, depends))
-        elif kind in ("low_patches", "low_inner") and encoders.low is not None:
-            low, inner = encoders.low.model, kind == "low_inner"
-            depends = {
-                "low_level_sha256": checksums["low_level_sha256"],
-                "patch_size": str(settings.patch_size),
-                "centre_deviation": str(CENTRE_DEVIATION),
-                **common,
-            }
-            compute = partial(
-                _patches, encoder=InnerFeatures(low) if inner else low, precision=precision, half=half,
-                settings=settings,
-            )  # fmt: skip
-            blocks.append(Block(name, 2 * (INNER_FEATURES if inner else FEATURES), compute, depends))
-    return blocks
+def make_blocks(model: GRepQ, names: Iterable[str]) -> tuple[Block, ...]:
+    """The blocks of these names whose encoders are there, in the order of `FEATURE_BLOCKS`."""
+    wanted = set(names)
+    return tuple(_block(model, name) for name in FEATURE_BLOCKS if name in wanted and _is_there(name, model))
 
 
-def halved(picture: torch.Tensor, least: int) -> tuple[torch.Tensor, str]:
-    """The picture (3, H, W) at half its size, antialiased, and a note for its status.
-
-    Where half the short side were under `least` it is shrunk to `least`, and not at all where it has no more.
-    """
-    height, width = picture.shape[-2:]
-    scale = max(0.5, min(1.0, least / min(height, width)))
-    half = (max(1, round(height * scale)), max(1, round(width * scale)))
-    if scale == 0.5:
-        return resize(picture, *half), ""
-    note = f", half scale held at {half[1]}x{half[0]}"
-    return (picture if half == (height, width) else resize(picture, *half)), note
-
-
-def _whole(
-    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool
-) -> tuple[torch.Tensor, str]:
-    """Features of the whole picture in one pass."""
-    note = ""
-    if half:
-        picture, note = halved(picture, SMALLEST_PICTURE)
-    picture, enlarged = at_least_smallest(picture)
-    return whole_picture_features(encoder, picture, precision), note + enlarged
-
-
-def _patches(
-    picture: torch.Tensor, encoder: nn.Module, precision: torch.dtype, half: bool, settings: Settings
-) -> tuple[torch.Tensor, str]:
-    """Mean, then standard deviation, of the F features of patches that overlap by half: (2 F,)."""
-    note = ""
-    if half:
-        picture, note = halved(picture, math.ceil(settings.enlarged_short_side * settings.patch_size))
-    picture, enlarged = with_two_patches(picture, settings)
-    features = overlapping_features(picture, encoder, settings, precision)
-    return mean_and_deviation(features), note + enlarged
+def provenance(blocks: Iterable[Block]) -> dict[str, Any]:
+    """What the features of blocks set end to end depend on besides their image and the source."""
+    blocks = tuple(blocks)
+    depends = {key: value for block in blocks for key, value in block.provenance.items()}
+    return {**depends, "columns": [[block.name, block.length] for block in blocks]}
 
 
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
-    """Mean, then standard deviation (2 F,), float32, of a picture's `overlapping_features`."""
-    measured = grid_statistics(features, CENTRE_DEVIATION)
+    """Mean, then standard deviation (2 F,), float32, of patches' features (rows, columns, F)."""
+    measured = centre.grid_statistics(features, centre.CENTRE_DEVIATION)
     return torch.cat([measured.mean, measured.covariance.diagonal().sqrt()]).float()
 
 
-def _content(
-    picture: torch.Tensor, encoder: SemanticEncoder, precision: torch.dtype, settings: Settings
-) -> tuple[torch.Tensor, str]:
-    """What the picture shows: the last of the content encoder's features."""
-    features, note = semantic_features(picture, encoder, settings, precision)
-    return features[-LAST_FEATURES:].float(), note
+def _block(model: GRepQ, name: str) -> Block:
+    encoders, settings = model.encoders, model.settings
+    source = source_sha256(__file__, *(str(module.__file__) for module in _MODULES[name]))
+    depends: dict[str, Any] = {"precision": settings.precision}
+    if name == "high":
+        high = encoders.high
+        depends |= {"high_level_sha256": high.sha256, "clip_sha256": high.clip_sha256}
+        depends |= {"positions": settings.positions}
+        return Block(name, high.encoder.features, ("high",), lambda one: one.part("high"), depends, source)
+    of_patches = {
+        "centre_deviation": centre.CENTRE_DEVIATION,
+        "enlarged_short_side": settings.enlarged_short_side,
+    }
+    if name == "semantic":
+        depends |= {"semantic_sha256": encoders.semantic.sha256, **of_patches}
+        depends |= {"semantic_patch_size": semantic_features.SEMANTIC_PATCH}
+        return Block(name, semantic.LAST_FEATURES, ("semantic",), _last_semantic, depends, source)
+    depends |= {"low_level_sha256": encoders.low.sha256}
+    if name == "low":
+        return Block(name, low_level.FEATURES, ("low",), lambda one: one.part("low"), depends, source)
+    depends |= {"patch_size": settings.patch_size, **of_patches}
+    part: Part = "inner" if name == "low_inner" else "patches"
+    length = 2 * (low_level.INNER_FEATURES if part == "inner" else low_level.FEATURES)
+    return Block(name, length, (part,), lambda one: mean_and_deviation(one.part(part)), depends, source)
 
 
-def _branch(name: str) -> str:
-    """The branch that a block belongs to: content goes with low, because neither needs CLIP."""
-    return "high" if name.startswith("high") else "low"
+def _last_semantic(image: Measurement) -> torch.Tensor:
+    return image.part("semantic")[-semantic.LAST_FEATURES :].float()
 
 
-def _expanded(asked: Sequence[str]) -> list[str]:
-    names = [name for word in asked for name in GROUPS.get(word, (word,))]
-    for name in names:
-        if name not in BLOCKS:
-            raise UserError(f"--features {name}: there are {', '.join([*GROUPS, *BLOCKS])}.")
-    return names
+def _is_there(name: str, model: GRepQ) -> bool:
+    """Whether the model has a block's encoder; the semantic one belongs to no branch."""
+    if name == "high":
+        return model.encoders.has_high
+    return model.encoders.has_low or not name.startswith("low")
+
+
+def _without_branches(say: Say) -> Say:
+    """Who named the blocks is not told which branches there are."""
+    return lambda sentence: None if sentence.startswith("Branch:") else say(sentence)

@@ -1,29 +1,25 @@
 """Ridge regression trained on one rated set and tested on others: a matrix of sets.
 
-On the diagonal a set is predicted by leave-one-out, each picture by the regression of all its others;
-where pictures share their content, so do training and test there.
+On the diagonal a set is predicted by leave-one-out, each image by the regression of all its others;
+where images share their content, so do training and test there.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from configs import VERSION
-from datasets.rated.sets import RatedSet, load_rated_set, load_scores_table, shortfall
-from Evaluation.few_labels.protocol.blocks import Block
-from Evaluation.few_labels.protocol.feature_table import Store
-from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures, digests
+from configs import FewLabels
+from datasets.rated.sets import RatedSet, load_rated_set, load_scores_table
+from Evaluation.few_labels.blocks import Block, provenance
+from Evaluation.few_labels.protocol import LabelledFeatures, correlations, digests
+from Evaluation.few_labels.report import features_and_regression
 from Evaluation.few_labels.ridge import fit_ridge
-from Evaluation.grepq import Say
-from Evaluation.metrics import FEWEST, plcc, srcc
-from Evaluation.reports.tables import csv_text, write_text
+from Evaluation.grepq import GRepQ
+from Evaluation.metrics import FEWEST
 from utils.errors import UserError
 
 FOLDER = Path(__file__).resolve().parents[2] / "Results" / "cross_dataset"
@@ -46,12 +42,11 @@ class CrossRow:
     plcc: float | None
 
 
-def load_sets(named: Sequence[str], say: Say) -> dict[str, RatedSet]:
-    """The sets of NAME=PATH by name: PATH is a CSV of image and mos, or the folder of the rated set NAME.
+def load_sets(named: Sequence[str]) -> dict[str, RatedSet]:
+    """The sets of NAME=PATH by name: PATH is a table of scores, or the folder of the rated set NAME.
 
     Raises:
-        UserError: not of that form, a name twice, or fewer than two.
-        UserError: a set cannot be used.
+        UserError: not of that form, a name twice, fewer than two, or a set that cannot be used.
     """
     sets: dict[str, RatedSet] = {}
     for text in named:
@@ -60,46 +55,41 @@ def load_sets(named: Sequence[str], say: Say) -> dict[str, RatedSet]:
             raise UserError(f"--sets {text}: expected NAME=FOLDER or NAME=FILE.csv.")
         if name in sets:
             raise UserError(f"--sets: there is a second {name}; give it another name.")
-        table = path.lower().endswith(".csv")
+        table = path.lower().endswith(".csv") or Path(path).is_file()
         sets[name] = load_scores_table(path) if table else load_rated_set(name, path)
-        for sentence in (*sets[name].remarks, *shortfall(sets[name])):
-            say(f"{name}: {sentence}")
     if len(sets) < 2:
         raise UserError("--sets needs two sets or more: --sets CLIVE=FOLDER mine=FILE.csv.")
     return sets
 
 
-def evaluate(
-    data: Mapping[str, LabelledFeatures], alphas: Sequence[float], standardise: bool = False
-) -> list[CrossRow]:
+def evaluate(data: Mapping[str, LabelledFeatures], settings: FewLabels) -> list[CrossRow]:
     """All cells, row by row; penalty, mean and scale of the features are of the training set.
 
     Raises:
-        UserError: a set has too few pictures.
+        UserError: a set has too few images.
     """
     for name, one in data.items():
         if len(one.mos) < FEWEST:
-            raise UserError(f"{name}: has {len(one.mos)} pictures with features; {FEWEST} are needed.")
+            raise UserError(f"{name}: has {len(one.mos)} images with features; {FEWEST} are needed.")
     rows = []
     for train, known in data.items():
-        ridge = fit_ridge(known.features, known.mos, alphas, standardise)
+        ridge = fit_ridge(known.features, known.mos, settings.alphas, settings.standardise)
         for test, other in data.items():
             scores = ridge.left_out if test == train else ridge.predict(other.features)
-            defined = np.ptp(scores) > 0 and np.ptp(other.mos) > 0
-            figures = (srcc(scores, other.mos), plcc(scores, other.mos)) if defined else (None, None)
+            figures = correlations(scores, other.mos)
             rows.append(CrossRow(train, test, len(known.mos), len(other.mos), ridge.alpha, *figures))
     return rows
 
 
 def settings_of(
-    sets: Mapping[str, RatedSet], blocks: Sequence[Block], alphas: Sequence[float], standardise: bool
+    sets: Mapping[str, RatedSet], blocks: Sequence[Block], settings: FewLabels
 ) -> dict[str, Any]:
     """All that a matrix depends on, as JSON holds it."""
     content = {
         "sets": {name: digests(rated) for name, rated in sets.items()},
-        **Store(tuple(blocks), None).provenance,
-        "alphas": alphas,
-        "standardise": standardise,
+        **provenance(blocks),
+        "alphas": settings.alphas,
+        "standardise": settings.standardise,
     }
     return json.loads(json.dumps(content))
 
@@ -123,36 +113,11 @@ def matrix_lines(rows: Sequence[CrossRow]) -> list[str]:
 
 
 def protocol_line(
-    data: Mapping[str, LabelledFeatures], blocks: Sequence[Block], alphas: Sequence[float],
-    standardise: bool, weights: str,
-) -> str:  # fmt: skip
+    model: GRepQ, data: Mapping[str, LabelledFeatures], blocks: Sequence[Block], settings: FewLabels
+) -> str:
     """Sets, features, weights and regression in one line."""
     sets = ", ".join(f"{name} ({len(one.mos)} images)" for name, one in data.items())
-    columns = ", ".join(f"{block.name} ({block.length})" for block in blocks)
-    how = "by the exact leave-one-out error of the training set" if len(alphas) > 1 else "(fixed)"
-    return (
-        f"Protocol: trained on all of one set, tested on all of another: {sets}; features {columns}, "
-        f"{'' if standardise else 'not '}standardised; {weights}; ridge regression with intercept, alpha "
-        f"{'from ' if len(alphas) > 1 else ''}{', '.join(f'{alpha:g}' for alpha in alphas)} {how}; PLCC raw."
+    parts = features_and_regression(model, blocks, settings, "the training set")
+    return "; ".join(
+        [f"Protocol: trained on all of one set, tested on all of another: {sets}", *parts, "PLCC raw."]
     )
-
-
-def write_matrix(folder: Path, rows: Sequence[CrossRow], protocol: str, settings: Mapping[str, Any]) -> None:
-    """Write cross_dataset.json and cross_dataset.csv into `folder`.
-
-    Raises:
-        UserError: the folder cannot be written to.
-    """
-    content = {
-        "kind": KIND,
-        "version": VERSION,
-        "protocol": protocol,
-        "settings": settings,
-        "rows": [dataclasses.asdict(row) for row in rows],
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / f"{KIND}.csv", csv_text(CrossRow, rows))
-        write_text(folder / f"{KIND}.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written to ({error}).") from None

@@ -1,6 +1,6 @@
-"""The features of a set's pictures with what leads each back to its picture (method.md part 5).
+"""The features of a set's images, kept in HDF5 files (method.md part 5).
 
-HDF5 files hold them; a second run takes from them every row whose file, weights and settings are the same.
+A second run takes from a file every row whose image file, weights, settings and source are the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,87 +20,164 @@ import torch
 from tqdm import tqdm
 
 from datasets.rated.sets import RatedImage
-from datasets.read_ahead import read_ahead
-from Evaluation.features import as_the_set_resizes
-from Evaluation.few_labels.protocol.blocks import Block
-from models.device import out_of_memory
+from Evaluation.few_labels.blocks import Block, provenance
+from Evaluation.grepq import GRepQ
+from Evaluation.zeroshot import Measurement, Part, Status, Unmeasured
 from utils.errors import UserError
 from utils.files import atomic_path
 
-FORMAT = "grepq features 1"
-# What an interrupted run can lose, in seconds of work.
+FORMAT = "grepq features 2"
+# What a killed run can lose, in seconds of work.
 SAVE_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Store:
-    """Blocks whose features are kept together in one HDF5 file; without a path they are not kept."""
-
-    blocks: tuple[Block, ...]
-    path: Path | None
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What the features depend on besides their picture."""
-        keys = ("low_level_sha256", "high_level_sha256", "clip_sha256", "content_sha256", "positions")
-        nothing = dict.fromkeys(keys)
-        depends = {key: value for block in self.blocks for key, value in block.provenance.items()}
-        return {**nothing, **depends, "columns": [[block.name, block.length] for block in self.blocks]}
-
-
-@dataclass(frozen=True)
 class FeatureRow:
-    """Features (F,) of one picture; NaN where `status`, as in a table of scores, does not begin with "ok"."""
+    """Features (F,), float32, of one image, NaN where `status` is not ok.
+
+    `key` changes when the image's file or the size at which it is looked at does, `path` is where it lay.
+    """
 
     image: str
+    path: str
+    key: str
     features: np.ndarray
     width: int
     height: int
     mos: float | None
-    status: str
+    status: Status
 
 
-def table_of_features(images: Sequence[RatedImage], stores: Sequence[Store]) -> tuple[list[FeatureRow], bool]:
-    """The rows of all images in order, and whether all came; the stores are written on the way.
+@dataclass(frozen=True)
+class FeatureFile:
+    """Blocks whose features are kept together in the HDF5 file `path`."""
 
-    What a store holds already for the same file, weights and settings is taken from there.
+    path: Path
+    blocks: tuple[Block, ...]
 
-    Args:
-        images: of the set.
-        stores: whose blocks are set end to end in their order.
+    def check(self) -> None:
+        """Raise `UserError` where the file holds something else, or features of other weights or settings."""
+        if not self.path.is_file():
+            return
+        mine, known = provenance(self.blocks), _attributes(self.path)
+        differing = [key for key in {**known, **mine} if known.get(key) != mine.get(key) and key != "source"]
+        if differing:
+            raise UserError(
+                f"{self.path}: holds features of other {', '.join(differing)}; name another file with "
+                "--output, or remove it."
+            )
+
+    def read(self) -> dict[str, FeatureRow]:
+        """An earlier run's rows with features, by key; none where they depend on something else."""
+        if _attributes(self.path) != self._attributes:
+            return {}
+        with h5py.File(self.path, "r") as file:
+            columns = {name: file[name][()] for name in ("features", "width", "height", "mos")}
+            texts = {
+                name: file[name].asstr(errors="surrogateescape")[()]
+                for name in ("image", "path", "key", "status")
+            }
+        rows: dict[str, FeatureRow] = {}
+        for k, status in enumerate(texts["status"]):
+            if status.partition(",")[0] == "ok":
+                image, path, key = (texts[name][k] for name in ("image", "path", "key"))
+                size, mos = (int(columns[name][k]) for name in ("width", "height")), float(columns["mos"][k])
+                notes = Status(tuple(status.split(", ")[1:]))
+                rows[key] = FeatureRow(
+                    image, path, key, columns["features"][k], *size, None if np.isnan(mos) else mos, notes
+                )
+        return rows
+
+    def write(self, rows: Sequence[FeatureRow]) -> None:
+        """Write rows, atomically; file names that are not UTF-8 keep their bytes.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        width = sum(block.length for block in self.blocks)
+        features = np.stack([row.features for row in rows]) if rows else np.empty((0, width), np.float32)
+        mos = [np.nan if row.mos is None else row.mos for row in rows]
+        try:
+            with atomic_path(self.path) as part, h5py.File(part, "w") as file:
+                file.attrs["format"], file.attrs["provenance"] = FORMAT, json.dumps(self._attributes)
+                file["features"], file["mos"] = features, np.array(mos, np.float64)
+                file["width"] = np.array([row.width for row in rows], np.int32)
+                file["height"] = np.array([row.height for row in rows], np.int32)
+                for name in ("image", "path", "key", "status"):
+                    texts = [str(getattr(row, name)).encode("utf-8", "surrogateescape") for row in rows]
+                    file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error}).") from None
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        """What rows depend on besides their image, as JSON holds it."""
+        content = {**provenance(self.blocks), "source": [block.source for block in self.blocks]}
+        return json.loads(json.dumps(content))
+
+
+def feature_rows(
+    model: GRepQ, images: Sequence[RatedImage], files: Sequence[FeatureFile]
+) -> list[FeatureRow]:
+    """The rows of all images in order, the blocks of all files end to end; the files are written on the way.
+
+    What a file holds already of an image is taken from there; its rows of other images stay, as long as
+    these are on disk as they were.
 
     Raises:
-        UserError: a store cannot be written.
+        KeyboardInterrupt: interrupted; what is done is kept, and the message says so.
+        UserError: a file cannot be written.
     """
-    keys = [file_key(image) for image in images]
-    rows = [_known_rows(store) for store in stores]
-    missing = [
-        (key, image)
-        for key, image in zip(keys, images, strict=True)
-        if any(key not in known for known in rows)
-    ]
-    complete, saved = True, time.monotonic()
-    # Opinions are those of now: the score file may have changed since.
+    keys = [file_key(image.name, image.path, image.size) for image in images]
+    kept = [file.read() for file in files]
+    others = [_of_others(rows.values(), images) for rows in kept]
+    missing = {
+        key: image for key, image in zip(keys, images, strict=True) if any(key not in rows for rows in kept)
+    }
+    parts: dict[Part, None] = {}
+    for file, rows in zip(files, kept, strict=True):
+        if any(key not in rows for key in missing):
+            parts |= dict.fromkeys(part for block in file.blocks for part in block.parts)
+    # MOS and place are those of now: the score file may have changed since.
     for key, image in zip(keys, images, strict=True):
-        for known in rows:
-            if key in known:
-                known[key] = replace(known[key], mos=image.mos)
+        for rows in kept:
+            if key in rows:
+                rows[key] = replace(rows[key], path=str(image.path.absolute()), mos=image.mos)
+
+    def save() -> None:
+        for file, rows, more in zip(files, kept, others, strict=True):
+            file.write([*(rows[key] for key in keys if key in rows), *more])
+
+    saved = time.monotonic()
+    measured = model.measure_images(missing.values(), tuple(parts))
     try:
-        for (key, image), picture in tqdm(
-            zip(missing, read_ahead([image.path for _, image in missing]), strict=True),
+        for key, (image, one) in tqdm(
+            zip(missing, measured, strict=True),
             total=len(missing), desc="Features", unit="image", disable=not missing,
         ):  # fmt: skip
-            for store, known in zip(stores, rows, strict=True):
-                if key not in known:
-                    known[key] = _row(image, picture, store.blocks)
+            for file, rows in zip(files, kept, strict=True):
+                if key not in rows:
+                    rows[key] = _row(image, key, one, file.blocks)
             if time.monotonic() - saved > SAVE_SECONDS:
-                _write_all(stores, rows, keys)
+                save()
                 saved = time.monotonic()
     except KeyboardInterrupt:
-        complete = False
-    _write_all(stores, rows, keys)
-    done = [key for key in keys if all(key in known for known in rows)]
-    return [_end_to_end([known[key] for known in rows]) for key in done], complete
+        save()
+        done = sum(all(key in rows for rows in kept) for key in keys)
+        raise KeyboardInterrupt(
+            f"{done} of {len(images)} are kept; the same command goes on."
+        ) from None
+    save()
+    return [_end_to_end([rows[key] for rows in kept]) for key in keys]
+
+
+def file_key(name: str, path: Path, size: tuple[int, int] | None) -> str:
+    """A text that changes when an image's file or the (height, width) at which it is looked at does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return json.dumps([name, None, None, size])
+    return json.dumps([name, found.st_size, found.st_mtime_ns, size])
 
 
 def check_place(path: Path) -> None:
@@ -111,131 +188,49 @@ def check_place(path: Path) -> None:
         raise UserError(f"{path}: there is no folder {path.parent} that can be written to.")
 
 
-def check_store(store: Store, images: Sequence[RatedImage]) -> None:
-    """Raise `UserError` where the store's file holds other weights, other settings or another set."""
-    if store.path is None or not store.path.is_file():
-        return
-    names: set[str] = set()
-    try:
-        with h5py.File(store.path, "r") as file:
-            known = json.loads(file.attrs["provenance"])
-            names = set(file["image"].asstr()[()])
-    except (OSError, KeyError, TypeError, ValueError):
-        known = {}
-    differing = [key for key in {**known, **store.provenance} if known.get(key) != store.provenance.get(key)]
-    if names and names.isdisjoint(image.name for image in images):
-        differing.append("pictures")
-    if differing:
-        raise UserError(
-            f"{store.path}: holds features of other {', '.join(differing)}; name another file with --output, "
-            "or remove it."
-        )
-
-
 def write_array(path: Path, rows: Sequence[FeatureRow]) -> None:
     """Write the features alone, (N, F) float32 in the order of the rows, as the authors' .npy file."""
     content = io.BytesIO()
-    np.save(content, np.stack([row.features for row in rows]).astype(np.float32))
+    np.save(content, np.stack([row.features for row in rows]))
     with atomic_path(path) as part:
         part.write_bytes(content.getvalue())
 
 
-def _row(image: RatedImage, picture: torch.Tensor | str, blocks: Sequence[Block]) -> FeatureRow:
-    if isinstance(picture, str):
-        return _without_features(image, 0, 0, picture, blocks)
-    height, width = picture.shape[-2:]
-    try:
-        picture, resized = as_the_set_resizes(image, picture)
-        parts, notes = zip(*(block.compute(picture) for block in blocks), strict=True)
-    except UserError as error:
-        return _without_features(image, height, width, str(error), blocks)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        return _without_features(image, height, width, "does not fit in memory", blocks)
-    status = _joined([f"ok{resized}", *(f"ok{note}" for note in notes)])
-    return FeatureRow(image.name, torch.cat(parts).numpy(), width, height, image.mos, status)
+def _of_others(rows: Iterable[FeatureRow], images: Sequence[RatedImage]) -> list[FeatureRow]:
+    """The rows of other images whose files are as they were."""
+    asked = {image.name for image in images}
+    return [
+        row
+        for row in rows
+        if row.image not in asked and row.key == file_key(row.image, Path(row.path), json.loads(row.key)[3])
+    ]
 
 
-def _without_features(
-    image: RatedImage, height: int, width: int, reason: str, blocks: Sequence[Block]
-) -> FeatureRow:
-    """NaN, so that rows stay in the order of the score file and nobody computes with this one unaware."""
-    empty = np.full(sum(block.length for block in blocks), np.nan, np.float32)
-    return FeatureRow(image.name, empty, width, height, image.mos, reason)
+def _row(image: RatedImage, key: str, one: Measurement | Unmeasured, blocks: Sequence[Block]) -> FeatureRow:
+    """NaN where it was not measured, so that rows stay in order and nobody computes with this one unaware."""
+    if isinstance(one, Measurement):
+        features, status = torch.cat([block.of(one) for block in blocks]).numpy(), Status(one.notes)
+    else:
+        features = np.full(sum(block.length for block in blocks), np.nan, np.float32)
+        status = Status(reason=one.reason)
+    place, size = str(image.path.absolute()), (one.width or 0, one.height or 0)
+    return FeatureRow(image.name, place, key, features, *size, image.mos, status)
 
 
 def _end_to_end(rows: Sequence[FeatureRow]) -> FeatureRow:
-    """One picture's rows of several stores as one; without features where one of them has none."""
-    if len(rows) == 1:
-        return rows[0]
+    """One image's rows of several files as one; without features where one of them has none."""
     features = np.concatenate([row.features for row in rows])
-    failed = next((row for row in rows if not row.status.startswith("ok")), None)
+    failed = next((row for row in rows if not row.status.ok), None)
     if failed is not None:
         return replace(failed, features=np.full_like(features, np.nan))
-    return replace(rows[0], features=features, status=_joined([row.status for row in rows]))
+    notes = dict.fromkeys(note for row in rows for note in row.status.notes)
+    return replace(rows[0], features=features, status=Status(tuple(notes)))
 
 
-def _joined(statuses: Sequence[str]) -> str:
-    """Statuses that begin with "ok" as one, each note once."""
-    return ", ".join(dict.fromkeys(note for status in statuses for note in status.split(", ")))
-
-
-def file_key(image: RatedImage) -> str:
-    """A text that changes when the picture's file or the size at which it is looked at does."""
+def _attributes(path: Path) -> Mapping[str, Any]:
+    """What the rows of a file of features depend on; nothing where it is no such file."""
     try:
-        found = image.path.stat()
-    except OSError:
-        return json.dumps([image.name, None])
-    return json.dumps([image.name, found.st_size, found.st_mtime_ns, image.size])
-
-
-def _known_rows(store: Store) -> dict[str, FeatureRow]:
-    """An earlier run's rows with features, by key; none where its provenance was another."""
-    if store.path is None:
+        with h5py.File(path, "r") as file:
+            return json.loads(file.attrs["provenance"]) if file.attrs["format"] == FORMAT else {}
+    except (OSError, KeyError, ValueError):
         return {}
-    try:
-        with h5py.File(store.path, "r") as file:
-            known = json.loads(file.attrs["provenance"])
-            if file.attrs.get("format") != FORMAT or known != store.provenance:
-                return {}
-            columns = {name: file[name][()] for name in ("features", "width", "height")}
-            texts = {name: file[name].asstr()[()] for name in ("file", "image", "status")}
-    except (OSError, KeyError, TypeError, ValueError):
-        return {}
-    return {
-        key: FeatureRow(image, features, int(width), int(height), None, status)
-        for key, image, features, width, height, status in zip(
-            texts["file"], texts["image"], columns["features"], columns["width"], columns["height"],
-            texts["status"], strict=True,
-        )
-        if status.startswith("ok")
-    }  # fmt: skip
-
-
-def _write_all(
-    stores: Sequence[Store], rows: Sequence[Mapping[str, FeatureRow]], keys: Sequence[str]
-) -> None:
-    for store, known in zip(stores, rows, strict=True):
-        if store.path is not None:
-            _write(store.path, [(key, known[key]) for key in keys if key in known], store.provenance)
-
-
-def _write(path: Path, rows: Sequence[tuple[str, FeatureRow]], provenance: Mapping[str, Any]) -> None:
-    width = sum(length for _, length in provenance["columns"])
-    features = np.stack([row.features for _, row in rows]) if rows else np.empty((0, width), np.float32)
-    mos = [np.nan if row.mos is None else row.mos for _, row in rows]
-    try:
-        with atomic_path(path) as part, h5py.File(part, "w") as file:
-            file.attrs["format"], file.attrs["provenance"] = FORMAT, json.dumps(provenance)
-            file["features"], file["mos"] = features, np.array(mos, np.float64)
-            file["width"] = np.array([row.width for _, row in rows], np.int32)
-            file["height"] = np.array([row.height for _, row in rows], np.int32)
-            for name, texts in (
-                ("image", [row.image for _, row in rows]),
-                ("status", [row.status for _, row in rows]),
-                ("file", [key for key, _ in rows]),
-            ):
-                file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}).") from None

@@ -1,13 +1,14 @@
-"""A regression of one's own: fitted on labelled pictures, kept in a file, applied to others.
+"""A regression of one's own: fitted on labelled images, kept in a file, applied to others.
 
 The file is safetensors: weights and intercept, and in its metadata all that is needed to make the same
-features again: names of the blocks, SHA-256 of the weights that made them, precision.
+features again: names of the blocks, SHA-256 of the weights that made them, precision, sizes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from configs import VERSION
-from datasets.rated.sets import RatedSet
-from Evaluation.few_labels.protocol.blocks import Block
-from Evaluation.few_labels.protocol.feature_table import FeatureRow, Store
-from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures, digests
+from configs import VERSION, FewLabels, Settings
+from datasets.rated.sets import RatedImage, RatedSet
+from Evaluation.few_labels.blocks import Block, provenance
+from Evaluation.few_labels.protocol import LabelledFeatures, digests
 from Evaluation.few_labels.ridge import Ridge, fit_ridge
+from Evaluation.grepq import GRepQ
+from Evaluation.zeroshot import Status, Unmeasured
 from models.weights.files import read_safetensors
 from utils.errors import UserError
 from utils.files import atomic_path
@@ -39,7 +41,7 @@ _FILES = {
 class Regressor:
     """Weights (F,) on the features of blocks set end to end, float64, and the intercept.
 
-    `card` holds: kind, version, set, names (of the training pictures), scores_sha256, score_kind,
+    `card` holds: kind, version, set, names (of the training images), scores_sha256, score_kind,
     native_range, mos_range (lowest and highest training score, higher is better), alpha, alphas,
     standardise, provenance (of the features, with their columns).
     """
@@ -49,9 +51,15 @@ class Regressor:
     card: Mapping[str, Any]
 
     @property
-    def blocks(self) -> list[str]:
+    def blocks(self) -> tuple[str, ...]:
         """Names of the blocks."""
-        return [name for name, _ in self.card["provenance"]["columns"]]
+        return tuple(name for name, _ in self.card["provenance"]["columns"])
+
+    @property
+    def settings(self) -> Settings:
+        """Those that its features were measured with; which weights, the user says."""
+        known, names = self.card["provenance"], {field.name for field in dataclasses.fields(Settings)}
+        return Settings(**{name: value for name, value in known.items() if name in names and value})
 
     def line(self) -> str:
         """What it was fitted on, in words."""
@@ -64,31 +72,30 @@ class Regressor:
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One picture's predicted quality in the unit of the training scores, higher is better.
+    """One image's predicted quality in the unit of the training scores, higher is better.
 
-    `width` and `height` are of the picture as it was read. `status` begins with "ok", and says where the
-    prediction lies outside the range of the training scores, or is the reason why there is none.
+    `width` and `height` are of the image as it was read. A note says where the prediction lies outside the
+    range of the training scores.
     """
 
     image: str
     width: int | None
     height: int | None
     quality: float | None
-    status: str
+    status: Status
 
 
 def fit_regressor(
-    rated: RatedSet, data: LabelledFeatures, blocks: Sequence[Block], alphas: Sequence[float],
-    standardise: bool,
-) -> tuple[Regressor, Ridge]:  # fmt: skip
-    """Fit on all pictures that have features; also the ridge, whose `left_out` say how good it is.
+    rated: RatedSet, data: LabelledFeatures, blocks: Sequence[Block], settings: FewLabels
+) -> tuple[Regressor, Ridge]:
+    """Fit on all images that have features; also the ridge, whose `left_out` say how good it is.
 
     Raises:
-        UserError: fewer than two pictures.
+        UserError: fewer than two images.
     """
     if len(data.mos) < 2:
-        raise UserError(f"{rated.name}: a regression needs two pictures or more, not {len(data.mos)}.")
-    ridge = fit_ridge(data.features, data.mos, alphas, standardise)
+        raise UserError(f"{rated.name}: a regression needs two images or more, not {len(data.mos)}.")
+    ridge = fit_ridge(data.features, data.mos, settings.alphas, settings.standardise)
     card = {
         "kind": KIND,
         "version": VERSION,
@@ -99,9 +106,9 @@ def fit_regressor(
         "native_range": rated.native_range,
         "mos_range": [float(data.mos.min()), float(data.mos.max())],
         "alpha": ridge.alpha,
-        "alphas": list(alphas),
-        "standardise": standardise,
-        "provenance": Store(tuple(blocks), None).provenance,
+        "alphas": list(settings.alphas),
+        "standardise": settings.standardise,
+        "provenance": provenance(blocks),
     }
     return Regressor(ridge.weights, ridge.intercept, card), ridge
 
@@ -131,8 +138,7 @@ def read_regressor(path: Path) -> Regressor:
     """The regressor that `write_regressor` wrote.
 
     Raises:
-        UserError: the file is damaged or missing.
-        UserError: it is no regressor of this version.
+        UserError: the file is damaged or missing, or no regressor of this version.
     """
     tensors, metadata = read_safetensors(path)
     try:
@@ -141,9 +147,11 @@ def read_regressor(path: Path) -> Regressor:
             raise KeyError("kind")
         regressor = Regressor(tensors["weights"].double().numpy(), float(tensors["intercept"].item()), card)
         length = sum(length for _, length in card["provenance"]["columns"])
-        regressor.line()
-    except (KeyError, TypeError, ValueError, RuntimeError):
-        raise UserError(f"{path}: is no regressor; fit_regressor.py makes one.") from None
+        regressor.line(), FewLabels(regressor.blocks), regressor.settings
+    except (KeyError, TypeError, ValueError, RuntimeError, UserError):
+        raise UserError(
+            f"{path}: is no regressor of this version; python -m tools.fit_regressor makes one."
+        ) from None
     values = np.append(regressor.weights, regressor.intercept)
     if values.shape != (length + 1,) or not np.isfinite(values).all():
         raise UserError(f"{path}: its weights are not {length} finite numbers, as its blocks want.")
@@ -152,37 +160,38 @@ def read_regressor(path: Path) -> Regressor:
 
 def check_features(path: Path, regressor: Regressor, blocks: Sequence[Block]) -> None:
     """Raise `UserError` where `blocks` are not made as those that the regressor was fitted on."""
-    wanted, found = regressor.card["provenance"], Store(tuple(blocks), None).provenance
-    for key, (what, flag) in _FILES.items():
-        if wanted.get(key) != found.get(key):
+    wanted, found = regressor.card["provenance"], provenance(blocks)
+    differing = [key for key in {**_FILES, **wanted, **found} if wanted.get(key) != found.get(key)]
+    for key in differing:
+        if key in _FILES:
+            what, flag = _FILES[key]
             raise UserError(
                 f"{path}: was fitted on features of {what} {_short(wanted.get(key))}, those in use are "
                 f"{_short(found.get(key))}; name the former with {flag}, or fit again."
             )
-    for key in ("content_sha256", "precision", "columns", "positions", "patch_size", "centre_deviation"):
-        if wanted.get(key) != found.get(key):
-            raise UserError(
-                f"{path}: was fitted on features of {key} {wanted.get(key)}, not {found.get(key)}; fit again "
-                "with fit_regressor.py."
-            )
+        raise UserError(
+            f"{path}: was fitted on features of {key} {wanted.get(key)}, not {found.get(key)}; fit again "
+            "with python -m tools.fit_regressor."
+        )
 
 
-def quality_rows(regressor: Regressor, rows: Sequence[FeatureRow]) -> list[QualityRow]:
-    """Predictions, in order; one outside the range of the training scores is kept, and its status says so."""
-    if not rows:
-        return []
+def quality_rows(
+    model: GRepQ, regressor: Regressor, blocks: Sequence[Block], images: Sequence[RatedImage]
+) -> Iterator[QualityRow]:
+    """Predictions, in order, each as it is done.
+
+    One outside the range of the training scores is kept, and its status says so.
+    """
     low, high = regressor.card["mos_range"]
-    predictions = np.stack([row.features for row in rows]).astype(np.float64) @ regressor.weights
-    result = []
-    for row, value in zip(rows, (predictions + regressor.intercept).tolist(), strict=True):
-        if not row.status.startswith("ok"):
-            size = (row.width or None, row.height or None)
-            result.append(QualityRow(row.image, *size, None, row.status))
+    for image, one in model.measure_images(images, [part for block in blocks for part in block.parts]):
+        if isinstance(one, Unmeasured):
+            yield QualityRow(image.name, one.width, one.height, None, Status(reason=one.reason))
             continue
+        features = torch.cat([block.of(one) for block in blocks]).double().numpy()
+        value = float(features @ regressor.weights + regressor.intercept)
         side = "below" if value < low else "above" if value > high else ""
-        note = f", {side} the range of the training scores {low:g} to {high:g}" if side else ""
-        result.append(QualityRow(row.image, row.width, row.height, value, row.status + note))
-    return result
+        note = (f"{side} the range of the training scores {low:g} to {high:g}",) if side else ()
+        yield QualityRow(image.name, one.width, one.height, value, Status((*one.notes, *note)))
 
 
 def _short(sha256: str | None) -> str:

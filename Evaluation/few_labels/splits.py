@@ -1,12 +1,11 @@
-"""Which pictures are labelled and which are tested on: seeded splits, and the file that gives them back.
+"""Which images are labelled and which are tested on: seeded splits, and the file that gives them back.
 
-A split puts its pool of pictures in one random order; its first n are labelled, so 50 are within 100
+A split puts its pool of images in one random order; its first n are labelled, so 50 are within 100
 within 200 and the numbers of labels compare on the same draw.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import math
@@ -30,7 +29,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Split:
-    """Split `number`: pictures to label, in the order in which they are taken, and those to test on.
+    """Split `number`: images to label, in the order in which they are taken, and those to test on.
 
     Without `test`, all that was not labelled is tested on.
     """
@@ -53,18 +52,18 @@ class Split:
         """
         if count > len(self.pool):
             raise UserError(
-                f"--n_labels {count}: split {self.number} has {len(self.pool)} pictures to label; name fewer."
+                f"--n_labels {count}: split {self.number} has {len(self.pool)} images to label; name fewer."
             )
         if len(self.test or self.pool[count:]) < FEWEST:
             remedy = "take a larger set, or --protocol rest" if self.test else "name fewer labels"
             raise UserError(
-                f"--n_labels {count}: split {self.number} leaves fewer than {FEWEST} pictures to test on; "
+                f"--n_labels {count}: split {self.number} leaves fewer than {FEWEST} images to test on; "
                 f"{remedy}."
             )
         return self.pool[:count]
 
     def tested(self, count: int) -> tuple[str, ...]:
-        """The pictures to test on when `count` are labelled."""
+        """The images to test on when `count` are labelled."""
         return self.test or self.pool[count:]
 
 
@@ -85,64 +84,47 @@ class SplitFile:
         return hashlib.sha256("".join(split.sha256 for split in self.splits).encode()).hexdigest()
 
 
-def asked_for(args: argparse.Namespace) -> tuple[FewLabels, SplitFile | None]:
-    """The settings that a command line asks for, and the splits that it gives.
+def settings_for(settings: FewLabels, given: SplitFile | None) -> FewLabels:
+    """The settings of a run: what given splits decide is theirs, each number of labels is there once, in order.
 
-    Args:
-        args: n_labels, splits, protocol, seed, alpha, standardise, split_file; None takes the default.
-
-    Raises:
-        UserError: a number is out of its range.
-        UserError: the split file cannot be used, or is given beside what it decides.
+    So it is the same run whichever way the numbers are written.
     """
-    named = {name: getattr(args, name) for name in ("splits", "protocol", "seed")}
-    given = None
-    if args.split_file is not None:
-        for name in ("protocol", "seed"):
-            if named[name] is not None:
-                raise UserError(f"--{name} does not go with --split_file, which decides it.")
-        given = read_splits(args.split_file)
-        if named["splits"] is not None:
-            if not 0 < named["splits"] <= len(given.splits):
-                raise UserError(f"--splits {named['splits']}: {args.split_file} holds {len(given.splits)}.")
-            given = replace(given, splits=given.splits[: named["splits"]])
-        named = {"splits": len(given.splits), "protocol": given.protocol, "seed": given.seed}
-    named = {name: value for name, value in named.items() if value is not None}
-    # Each number of labels once, in order: the same run whichever way they are written.
-    counts = tuple(sorted(set(args.n_labels)))
-    return FewLabels(counts, alphas=tuple(args.alpha), standardise=args.standardise, **named), given
+    settings = replace(settings, n_labels=tuple(sorted(set(settings.n_labels))))
+    if given is None:
+        return settings
+    return replace(settings, splits=len(given.splits), protocol=given.protocol, seed=given.seed)
 
 
 def choose_splits(
-    set_name: str, pictures: Sequence[RatedImage], settings: FewLabels, given: SplitFile | None
+    set_name: str, images: Sequence[RatedImage], settings: FewLabels, given: SplitFile | None
 ) -> SplitFile:
-    """The splits that were given, all their pictures there, else splits that are drawn."""
+    """The splits that were given, all their images there, else splits that are drawn."""
     if given is None:
-        return draw_splits(set_name, pictures, settings)
-    check_names(given, [picture.name for picture in pictures], set_name)
+        return draw_splits(set_name, images, settings)
+    check_names(given, [image.name for image in images], set_name)
     return given
 
 
-def draw_splits(set_name: str, pictures: Sequence[RatedImage], settings: FewLabels) -> SplitFile:
+def draw_splits(set_name: str, images: Sequence[RatedImage], settings: FewLabels) -> SplitFile:
     """The splits of a set by the protocol of `settings`.
 
     Names are sorted first, so that the order of a score file does not matter.
 
     Raises:
-        UserError: the pictures are too few, of one content, or have no official parts.
+        UserError: the images are too few, of one content, or have no official parts.
     """
-    pictures = sorted(pictures, key=lambda picture: picture.name)
-    rule = _rule(pictures, settings)
+    images = sorted(images, key=lambda image: image.name)
+    rule = _rule(images, settings)
     splits = []
     for number in range(settings.splits):
         random = np.random.default_rng([settings.seed, number])
         if settings.protocol == "official":
-            pool = [picture.name for picture in pictures if picture.split in ("train", "validation")]
-            test = [picture.name for picture in pictures if picture.split == "test"]
+            pool = [image.name for image in images if image.split in ("train", "validation")]
+            test = [image.name for image in images if image.split == "test"]
         elif settings.protocol == "rest":
-            pool, test = [picture.name for picture in pictures], []
+            pool, test = [image.name for image in images], []
         else:
-            pool, test = _by_content(pictures, settings.test_share, random)
+            pool, test = _by_content(images, settings.test_share, random)
         order = random.permutation(len(pool))
         splits.append(Split(number, settings.seed, tuple(pool[k] for k in order), tuple(test)))
     return SplitFile(set_name, settings.protocol, rule, settings.seed, tuple(splits))
@@ -165,11 +147,12 @@ def write_splits(path: Path, content: SplitFile) -> None:
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def read_splits(path: Path) -> SplitFile:
-    """The splits that `write_splits` wrote.
+def read_splits(path: Path, most: int | None = None) -> SplitFile:
+    """The splits that `write_splits` wrote; the first `most` of them where that is given.
 
     Raises:
-        UserError: the file is missing, not of this kind, or its names are not those of its hashes.
+        UserError: the file is missing, not of this kind, or holds fewer, or its names are not those of its
+            hashes.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -182,24 +165,24 @@ def read_splits(path: Path) -> SplitFile:
         splits = tuple(_split(path, entry, seed) for entry in content["splits"])
         set_name, protocol, rule = (str(content[key]) for key in ("set", "protocol", "rule"))
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path}: is no split file of this version ({error!r}).") from None
     if not splits:
         raise UserError(f"{path}: holds no split.")
-    return SplitFile(set_name, protocol, rule, seed, splits, str(path))
+    if most is not None and most > len(splits):
+        raise UserError(f"--splits {most}: {path} holds {len(splits)}.")
+    return SplitFile(set_name, protocol, rule, seed, splits[:most], str(path))
 
 
 def check_names(content: SplitFile, names: Sequence[str], set_name: str) -> None:
-    """Raise `UserError`, naming them, where pictures of the splits are not among `names`."""
+    """Raise `UserError`, naming them, where images of the splits are not among `names`."""
     there = set(names)
     absent = sorted({name for split in content.splits for name in (*split.pool, *split.test)} - there)
     if absent:
         more = ", ..." if len(absent) > _MOST_NAMED else ""
         raise UserError(
-            f"{content.source}: {len(absent)} of its pictures are not among those of {set_name} with "
+            f"{content.source}: {len(absent)} of its images are not among those of {set_name} with "
             f"features and score: {', '.join(absent[:_MOST_NAMED])}{more}; splits are taken with exactly "
-            "their pictures."
+            "their images."
         )
 
 
@@ -211,17 +194,17 @@ def _split(path: Path, entry: Mapping[str, Any], seed: int) -> Split:
     if split.sha256 != entry["sha256"]:
         raise UserError(f"{path}: the names of split {split.number} are not those of its sha256.")
     if len({*pool, *test}) != len(pool) + len(test):
-        raise UserError(f"{path}: split {split.number} names a picture twice.")
+        raise UserError(f"{path}: split {split.number} names an image twice.")
     return split
 
 
-def _rule(pictures: Sequence[RatedImage], settings: FewLabels) -> str:
+def _rule(images: Sequence[RatedImage], settings: FewLabels) -> str:
     """How the splits are drawn, in words for the protocol line; refuses what cannot be drawn."""
-    contents = {_content(picture) for picture in pictures}
-    shared = len(contents) < len(pictures)
-    official = any(picture.split for picture in pictures)
+    contents = {_content(image) for image in images}
+    shared = len(contents) < len(images)
+    official = any(image.split for image in images)
     if settings.protocol == "official":
-        parts = {picture.split for picture in pictures}
+        parts = {image.split for image in images}
         if "test" not in parts or not parts & {"train", "validation"}:
             raise UserError(
                 "--protocol official: the set has no official training and test part; take --protocol "
@@ -231,27 +214,27 @@ def _rule(pictures: Sequence[RatedImage], settings: FewLabels) -> str:
     unused = "; the official parts are not used" if official else ""
     if settings.protocol == "rest":
         both = ", of whose contents some were" if shared else ""
-        return f"labels from all pictures, test on every picture that was not labelled{both}{unused}"
+        return f"labels from all images, test on every image that was not labelled{both}{unused}"
     if len(contents) < 2:
-        raise UserError("--protocol published: all pictures are of one content; take --protocol rest.")
+        raise UserError("--protocol published: all images are of one content; take --protocol rest.")
     share = round(100 * settings.test_share)
-    unit = "contents, none on both sides" if shared else "pictures"
+    unit = "contents, none on both sides" if shared else "images"
     return f"labels from a random {100 - share} % of the {unit}, test on the other {share} %{unused}"
 
 
 def _by_content(
-    pictures: Sequence[RatedImage], test_share: float, random: np.random.Generator
+    images: Sequence[RatedImage], test_share: float, random: np.random.Generator
 ) -> tuple[list[str], list[str]]:
     """Names to label from and to test on, no content among both."""
-    contents = sorted({_content(picture) for picture in pictures})
+    contents = sorted({_content(image) for image in images})
     count = min(len(contents) - 1, max(1, math.floor(test_share * len(contents) + 0.5)))
     chosen = {contents[k] for k in random.permutation(len(contents))[:count]}
     sides: tuple[list[str], list[str]] = ([], [])
-    for picture in pictures:
-        sides[_content(picture) in chosen].append(picture.name)
+    for image in images:
+        sides[_content(image) in chosen].append(image.name)
     return sides
 
 
-def _content(picture: RatedImage) -> tuple[str, str]:
-    """A reference shared with others, or the picture alone."""
-    return ("", picture.name) if picture.reference is None else ("reference", picture.reference)
+def _content(image: RatedImage) -> tuple[str, str]:
+    """A reference shared with others, or the image alone."""
+    return ("", image.name) if image.reference is None else ("reference", image.reference)
