@@ -1,71 +1,74 @@
-"""Quality from few labels: ridge regression on the features of 50, 100 or 200 labelled pictures of a set."""
+"""Quality from few labels: ridge regression on the features of 50, 100 or 200 labelled images of a set."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-from Evaluation.few_labels.protocol.blocks import add_feature_arguments, load_blocks
-from Evaluation.few_labels.protocol.labelled_set import CACHE, labelled_features, load_rated
-from Evaluation.few_labels.protocol.report import KIND, default_folder, protocol_line, publish, settings_of
+from configs import FewLabels, Settings
+from utils.cli import (
+    FEATURE_CACHE,
+    MODEL_FLAGS,
+    REGRESSION_FLAGS,
+    add_fields,
+    add_scored_images,
+    add_set,
+    command,
+    make_parser,
+    say,
+    with_fields,
+)
+from utils.errors import UserError
 
-from configs import FewLabels
-from datasets.rated.sets import RATED_SETS
-from Evaluation.few_labels.protocol import evaluate
-from Evaluation.few_labels.splits import asked_for, choose_splits
-from Evaluation.grepq import add_encoder_arguments
-from Evaluation.reports.tables import check_folder
-from utils.cli import CommandLine
+FLAGS = (
+    ("--n_labels", "n_labels", "labelled images"),
+    ("--splits", "splits", "random splits"),
+    ("--protocol", "protocol", "published: labels from 80 % of the images, or contents, test on the others; "
+        "rest: test on all that was not labelled; official: the set's own parts"),
+    ("--seed", "seed", "of the splits"),
+)  # fmt: skip
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser, default = CommandLine(__doc__), FewLabels()
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all done, 1 an image is left out, 2 bad input, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
+    add_scored_images(parser)
+    add_fields(parser, FewLabels(), (*FLAGS, *REGRESSION_FLAGS))
+    add_set(parser, "FewLabels")
+    add_fields(parser, Settings(), MODEL_FLAGS)
     add = parser.add_argument
-    add("--dataset", help=f"rated set in its native layout under --img_dir: {', '.join(RATED_SETS)}")
-    add("--scores", help="CSV with the columns image and mos (reference, split), instead of --dataset")
-    add("--img_dir", help="folder of the set, or of the table's pictures")
-    add("--n_labels", type=int, nargs="+", default=default.n_labels, help="labelled pictures, 50 100 200")
-    add("--splits", type=int, help=f"random splits, {default.splits}")
-    add("--protocol", choices=("published", "rest", "official"),
-        help="published (default): labels from 80 %% of the pictures, or contents, test on the others; "
-        "rest: test on all that was not labelled; official: the set's own parts")  # fmt: skip
-    add("--seed", type=int, help=f"of the splits, {default.seed}")
-    add("--split_file", type=Path, help="splits.json of another run: exactly its pictures")
-    add_feature_arguments(parser)
-    add("--alpha", type=float, nargs="+", default=default.alphas,
-        help="ridge penalties to choose from on the labels; a single one is fixed; 0.1 1 10 100")  # fmt: skip
-    add("--standardise", action="store_true", help="divide each feature by its deviation over the labels")
-    add_encoder_arguments(parser)
+    add("--split_file", type=Path, help="splits.json of another run: exactly its images")
     add("--output", type=Path, help="folder of the result; default: Results/few_labels/SET_FEATURES")
-    add("--cache", type=Path, default=CACHE, help="folder of features for the next run; %(default)s")
-    return parser.parse_args()
+    add("--cache", type=Path, default=FEATURE_CACHE, help="folder of features for the next run")
+    args = parser.parse_args(argv)
+    settings = with_fields(FewLabels(), args)
+    if args.split_file:
+        for name in ("protocol", "seed"):
+            if hasattr(args, name):
+                raise UserError(f"--{name} does not go with --split_file, which decides it.")
 
+    # Only now: wrong arguments and --help do not wait for torch.
+    from Evaluation.few_labels.blocks import choose_blocks
+    from Evaluation.few_labels.protocol import evaluate, labelled_features
+    from Evaluation.few_labels.report import KIND, default_folder, protocol_line, publish, settings_of
+    from Evaluation.few_labels.splits import choose_splits, read_splits, settings_for
+    from Evaluation.protocol import load_scored_images
+    from Evaluation.reports.tables import check_folder
 
-def main() -> int:
-    """Exit status: 0 all done, 1 a picture is left out, 2 bad input, 130 interrupted."""
-    args = parse()
-    say = partial(print, file=sys.stderr)
-    try:
-        settings, given = asked_for(args)
-        rated = load_rated(args.dataset, args.scores, args.img_dir, say)
-        encoders, blocks = load_blocks(args, say)
-        folder = args.output or default_folder(rated, args.features, blocks)
-        known = settings_of(rated, blocks, settings, given)
-        check_folder(folder, KIND, known)
-        data = labelled_features(rated, blocks, args.cache, say)
-        splits = choose_splits(rated.name, data.images, settings, given)
-        outcomes = evaluate(data, splits.splits, settings.n_labels, settings.alphas, settings.standardise)
-        line = protocol_line(rated, len(data.images), blocks, settings, splits, encoders)
-        publish(folder, outcomes, splits, line, known)
-    except (ValueError, OSError) as error:
-        say(f"{Path(__file__).name}: {error}")
-        return 2
-    except KeyboardInterrupt as stop:
-        say(f"Interrupted: {stop}" if str(stop) else "Interrupted.")
-        return 130
+    given = read_splits(args.split_file, getattr(args, "splits", None)) if args.split_file else None
+    settings = settings_for(settings, given)
+    rated = load_scored_images(args.dataset, args.scores, args.img_dir, args.image_column, args.mos_column)
+    model, blocks = choose_blocks(with_fields(Settings(), args, sets=False), settings.features, say)
+    folder = args.output or default_folder(rated, settings.features, blocks)
+    known = settings_of(rated, blocks, settings, given)
+    check_folder(folder, KIND, known)
+    data = labelled_features(model, blocks, rated, args.cache, say)
+    splits = choose_splits(rated.name, data.images, settings, given)
+    outcomes = evaluate(data, splits.splits, settings)
+    line = protocol_line(model, rated, len(data.images), blocks, settings, splits)
+    publish(folder, outcomes, splits, line, known)
     return 1 if data.failed else 0
 
 

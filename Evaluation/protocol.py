@@ -53,6 +53,19 @@ def load_images(
     )
 
 
+def load_scored_images(
+    dataset: str, scores: str, folder: str, image_column: str = "", mos_column: str = ""
+) -> RatedSet:
+    """As `load_images`, of images with scores.
+
+    Raises:
+        UserError: no scores are named, or they cannot be used.
+    """
+    if not (dataset or scores):
+        raise UserError("There are no scores: name a set with --dataset or a table with --scores.")
+    return load_images("", dataset, scores, folder, image_column, mos_column)
+
+
 def protocol_line(model: GRepQ, rated: RatedSet, scored: int) -> str:
     """Score, set, number of images, scale, weights, pristine statistics, prompts, precision in one line."""
     settings, encoders = model.settings, model.encoders

@@ -1,73 +1,64 @@
-"""Quality of a photograph or a folder by a regressor of fit_regressor.py."""
+"""Quality of an image or a folder by a regressor of tools.fit_regressor."""
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-from Evaluation.few_labels.protocol.blocks import load_blocks
-from Evaluation.few_labels.protocol.feature_table import Store, table_of_features
-
-from configs import VERSION
-from Evaluation.few_labels.regressor import QualityRow, check_features, quality_rows, read_regressor
-from Evaluation.grepq import add_encoder_arguments
-from Evaluation.protocol import load_pictures
-from Evaluation.reports.tables import csv_text, write_text
-from Evaluation.reports.text import check_output
-from utils.cli import CommandLine
+from configs import VERSION, Settings
+from utils.cli import MODEL_FLAGS, add_fields, command, make_parser, say, with_fields
 
 
-def main() -> int:
-    """Exit status: 0 all done, 1 a picture without a prediction, 2 bad input, 130 interrupted."""
-    parser = CommandLine(__doc__)
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all done, 1 an image without a prediction, 2 bad input, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
     add = parser.add_argument
-    add("--regressor", type=Path, required=True, help="a file of fit_regressor.py")
-    add("--test_img_path", help="a picture")
-    add("--img_dir", help="a folder of pictures")
-    add_encoder_arguments(parser)
+    add("--regressor", type=Path, required=True, help="a file of tools.fit_regressor")
+    add("--test_img_path", default="", help="an image")
+    add("--img_dir", default="", help="a folder of images")
     add("--output", type=Path, help="table, .csv or .json; default: printed")
-    args = parser.parse_args()
-    say = partial(print, file=sys.stderr)
+    add_fields(parser, Settings(), MODEL_FLAGS)
+    args = parser.parse_args(argv)
+
+    # Only now: wrong arguments and --help do not wait for torch.
+    from tqdm import tqdm
+
+    from Evaluation.few_labels.blocks import choose_blocks
+    from Evaluation.few_labels.regressor import QualityRow, check_features, quality_rows, read_regressor
+    from Evaluation.protocol import load_images
+    from Evaluation.reports.tables import csv_text, write_table
+    from Evaluation.reports.text import check_output
+
+    check_output(args.output)
+    rated = load_images(args.test_img_path, folder=args.img_dir)
+    regressor = read_regressor(args.regressor)
+    model, blocks = choose_blocks(with_fields(regressor.settings, args), regressor.blocks, say)
+    check_features(args.regressor, regressor, blocks)
+    rows: list[QualityRow] = []
+    complete = True
+    progress = tqdm(
+        quality_rows(model, regressor, blocks, rated.images), total=len(rated.images), desc="Quality",
+        unit="image", disable=len(rated.images) == 1,
+    )  # fmt: skip
     try:
-        check_output(args.output)
-        if not (args.test_img_path or args.img_dir):
-            raise ValueError(
-                "Nothing to predict: name a picture with --test_img_path or a folder with --img_dir."
-            )
-        rated = load_pictures(None, args.test_img_path, None, None, args.img_dir)
-        regressor = read_regressor(args.regressor)
-        args.features = regressor.blocks
-        encoders, blocks = load_blocks(args, say, regressor.card["provenance"]["positions"])
-        check_features(args.regressor, regressor, blocks)
-        features, complete = table_of_features(rated.images, [Store(tuple(blocks), None)])
-        rows = quality_rows(regressor, features)
-        line = f"Quality by {args.regressor.name}: {regressor.line()}; {encoders.line()}."
-        text = csv_text(QualityRow, rows)
-        if args.output and args.output.suffix.lower() == ".json":
-            head = {"version": VERSION, "complete": complete, "protocol": line, **encoders.checksums()}
-            text = json.dumps({**head, "images": [asdict(row) for row in rows]}, indent=1) + "\n"
-        if args.output:
-            try:
-                write_text(args.output, text)
-            except OSError:
-                print(text)  # a full disk must not cost the predictions
-                raise
-    except (ValueError, OSError) as error:
-        say(f"{Path(__file__).name}: {error}")
-        return 2
+        for row in progress:
+            rows.append(row)  # noqa: PERF402 (an interrupted list() would lose the rows)
     except KeyboardInterrupt:
-        say("Interrupted.")
-        return 130
-    print(line if args.output else text + line)
-    failed = [row for row in rows if row.quality is None]
+        complete = False
+    line = f"Quality by {args.regressor.name}: {regressor.line()}; {model.encoders.line()}."
+    if args.output:
+        head = {"version": VERSION, "complete": complete, "protocol": line, **model.encoders.checksums()}
+        write_table(args.output, QualityRow, rows, head)
+    else:
+        print(csv_text(QualityRow, rows))
+    print(line)
+    failed = [row for row in rows if not row.status.ok]
     for row in failed:
-        say(f"Without quality: {row.image}: {row.status.rstrip('.')}.")
+        say(f"Without quality: {row.image}: {row.status.reason.rstrip('.')}.")
     if not complete:
-        say(f"Interrupted: {len(rows)} of {len(rated.images)} rows are kept.")
-        return 130
+        raise KeyboardInterrupt(f"{len(rows)} of {len(rated.images)} rows are kept.")
     return 1 if failed else 0
 
 

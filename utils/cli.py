@@ -47,6 +47,14 @@ SCORE_FLAGS: tuple[Flag, ...] = (
     ("--prompts", "prompts", "good bad [good bad ...]: Q_high is the mean over the pairs"),
     ("--positions", "positions", "positional embedding of CLIP's attention pool"),
 )  # fmt: skip
+REGRESSION_FLAGS: tuple[Flag, ...] = (
+    ("--features", "features", "both (the authors': high then low), all, or some of high, low, low_patches, "
+        "low_inner, semantic; default: both, and low where CLIP's weights are missing"),
+    ("--alpha", "alphas", "ridge penalties to choose from by leave-one-out; one alone is fixed"),
+    ("--standardise", "standardise", "divide each feature by its deviation over the training images"),
+)  # fmt: skip
+# Where features are kept for the next run.
+FEATURE_CACHE = ROOT / "Results" / "features"
 
 
 class Parser(argparse.ArgumentParser):
@@ -89,6 +97,18 @@ def add_fields(parser: argparse.ArgumentParser, config: Any, flags: Iterable[Fla
         parser.add_argument(flag, help=(words + told).replace("%", "%%"), **more)
 
 
+def add_scored_images(parser: argparse.ArgumentParser) -> None:
+    """Which images with scores: a rated set or a table; arguments of `Evaluation.protocol.load_images`."""
+    from datasets.rated.layouts import RATED_SETS
+
+    add = parser.add_argument
+    add("--dataset", default="", help=f"rated set in its native layout in --img_dir: {', '.join(RATED_SETS)}")
+    add("--scores", default="", help="table of images and their scores, a CSV, instead of --dataset")
+    add("--image_column", default="", help="its column of file names; default: the usual names")
+    add("--mos_column", default="", help="its column of scores; default: the usual names")
+    add("--img_dir", default="", help="folder of the set, or of the table's images")
+
+
 def add_set(parser: argparse.ArgumentParser, what: str) -> None:
     """`--set field=value ...`, whose values `with_fields` puts in."""
     parser.add_argument(
@@ -97,8 +117,8 @@ def add_set(parser: argparse.ArgumentParser, what: str) -> None:
     )  # fmt: skip
 
 
-def with_fields(config: Config, args: argparse.Namespace) -> Config:
-    """`config` with the fields that flags of `add_fields` and `--set` gave.
+def with_fields(config: Config, args: argparse.Namespace, sets: bool = True) -> Config:
+    """`config` with the fields that flags of `add_fields` and, with `sets`, `--set` gave.
 
     Raises:
         UserError: a field that there is not, or a value that it cannot take.
@@ -107,7 +127,7 @@ def with_fields(config: Config, args: argparse.Namespace) -> Config:
     given = {name: value for name, value in vars(args).items() if name in names}
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     changed = dataclasses.replace(config, **given)  # type: ignore[type-var]
-    return override(changed, getattr(args, "changes", ()))
+    return override(changed, getattr(args, "changes", ())) if sets else changed
 
 
 def command(main: Main) -> Main:

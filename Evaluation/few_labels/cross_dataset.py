@@ -81,9 +81,7 @@ def evaluate(data: Mapping[str, LabelledFeatures], settings: FewLabels) -> list[
     return rows
 
 
-def settings_of(
-    sets: Mapping[str, RatedSet], blocks: Sequence[Block], settings: FewLabels
-) -> dict[str, Any]:
+def settings_of(sets: Mapping[str, RatedSet], blocks: Sequence[Block], settings: FewLabels) -> dict[str, Any]:
     """All that a matrix depends on, as JSON holds it."""
     content = {
         "sets": {name: digests(rated) for name, rated in sets.items()},

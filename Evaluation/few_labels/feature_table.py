@@ -164,9 +164,7 @@ def feature_rows(
     except KeyboardInterrupt:
         save()
         done = sum(all(key in rows for rows in kept) for key in keys)
-        raise KeyboardInterrupt(
-            f"{done} of {len(images)} are kept; the same command goes on."
-        ) from None
+        raise KeyboardInterrupt(f"{done} of {len(images)} are kept; the same command goes on.") from None
     save()
     return [_end_to_end([rows[key] for rows in kept]) for key in keys]
 

@@ -50,7 +50,9 @@ def fit_ridge(features: Array, y: Array, alphas: Sequence[float], standardise: b
     x, y = np.asarray(features, np.float64), np.asarray(y, np.float64)
     scale = StandardScaler(with_mean=False).fit(x).scale_ if standardise else np.ones(x.shape[1])
     # Asked for a scoring, it keeps the left-out predictions (n, alphas) and not their squared errors.
-    found = RidgeCV(alphas, scoring="neg_mean_squared_error", store_cv_results=True).fit(x / scale, y)
+    found = RidgeCV(np.array(alphas), scoring="neg_mean_squared_error", store_cv_results=True).fit(
+        x / scale, y
+    )
     left_out = found.cv_results_.T  # (alphas, n)
     errors = np.sqrt(np.mean((left_out - y) ** 2, 1))  # (alphas,)
     known = {float(alpha): float(error) for alpha, error in zip(alphas, errors, strict=True)}

@@ -85,7 +85,7 @@ class SplitFile:
 
 
 def settings_for(settings: FewLabels, given: SplitFile | None) -> FewLabels:
-    """The settings of a run: what given splits decide is theirs, each number of labels is there once, in order.
+    """The settings of a run: what given splits decide is theirs, numbers of labels are there once, in order.
 
     So it is the same run whichever way the numbers are written.
     """

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from datasets.rated.sets import RatedImage, RatedSet
 from Evaluation.grepq import GRepQ
 from Evaluation.metrics import Metric
 from Evaluation.protocol import agreement_of_rows, protocol_line
-from Evaluation.reports.tables import as_cells, csv_text
+from Evaluation.reports.tables import csv_text, write_table
 from Evaluation.zeroshot import ScoreRow
 from utils.cli import say
 from utils.errors import UserError
-from utils.files import write_text
 
 TITLES = {
     "srcc": "SRCC",
@@ -83,10 +81,13 @@ def publish(
     if output is None and with_mos:
         print(csv_text(ScoreRow, rows))
     summary = {**_summary(model, rated, with_mos), "complete": complete, "protocol": line, "metrics": []}
-    _save(output, rows, summary)  # before the figures, which take a while and may be interrupted
+    if output is not None:
+        # Before the figures, which take a while and may be interrupted.
+        write_table(output, ScoreRow, rows, summary)
     metrics = agreement_of_rows(rows) if with_mos else ()
-    if metrics:
-        _save(output, rows, {**summary, "metrics": [dataclasses.asdict(metric) for metric in metrics]})
+    if metrics and output is not None:
+        figures = [dataclasses.asdict(metric) for metric in metrics]
+        write_table(output, ScoreRow, rows, {**summary, "metrics": figures})
     if len(rated.images) > 1 and not with_mos:
         print(*ranking_lines(rows, MOST_RANKED if output else len(rows)), sep="\n")
     if len(rated.images) == 1 and rows:
@@ -120,20 +121,6 @@ def _summary(model: GRepQ, rated: RatedSet, with_mos: bool) -> dict[str, Any]:
         "pristine_sha256": model.pristine.patches_sha256 if model.encoders.has_low else None,
         "settings": dataclasses.asdict(model.settings),
     }
-
-
-def _save(output: Path | None, rows: Sequence[ScoreRow], summary: Mapping[str, Any]) -> None:
-    if output is None:
-        return
-    text = csv_text(ScoreRow, rows)
-    table = text
-    if output.suffix.lower() == ".json":
-        table = json.dumps({**summary, "images": [as_cells(row) for row in rows]}, indent=1) + "\n"
-    try:
-        write_text(output, table)
-    except OSError:
-        print(text)  # a full disk must not cost the scores
-        raise
 
 
 def score_lines(row: ScoreRow) -> list[str]:

@@ -1,9 +1,7 @@
 """get_concatenated_features.py as a user calls it: the authors' numbers, order, provenance, going on."""
 
-import importlib
 import json
 import os
-import sys
 
 import h5py
 import numpy as np
@@ -13,8 +11,7 @@ import synthetic_weights
 import torch
 from PIL import Image
 
-from Evaluation.features import whole_picture_features
-from Evaluation.few_labels import blocks as feature_blocks
+from Evaluation.grepq import GRepQ
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +27,31 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def run(place, clip_file, monkeypatch, capsys, tmp_path):
-    """Run the script in this process: (status, stdout, stderr); weights are named, output is in tmp_path."""
-    script = importlib.import_module("get_concatenated_features")
+def run(place, clip_file, run_script, tmp_path):
+    """Run the script: (status, stdout, stderr); weights are named, output is in tmp_path."""
 
     def call(*arguments):
-        given = ["--ll_model_weights_path", place / "low.tar", "--clip_weights", clip_file,
-                 "--output", tmp_path / "f.npy", *arguments]  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["x", *map(str, given)])
-        status = script.main()
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
+        return run_script(
+            "get_concatenated_features", "--ll_model_weights_path", place / "low.tar", "--clip_weights",
+            clip_file, "--output", tmp_path / "f.npy", *arguments,
+        )  # fmt: skip
 
     return call
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Shapes of the images that were `seen`; the one whose number is put `at` is interrupted."""
+    found, real = {"at": 0, "seen": []}, GRepQ.measure
+
+    def measure(self, image, parts=None):
+        found["seen"].append(image.shape)
+        if len(found["seen"]) == found["at"]:
+            raise KeyboardInterrupt
+        return real(self, image, parts)
+
+    monkeypatch.setattr(GRepQ, "measure", measure)
+    return found
 
 
 def test_features_equal_the_authors_in_the_order_of_the_score_file(parity, run, place, clip_file, tmp_path):
@@ -72,14 +81,8 @@ def test_low_alone_gives_128(parity, run, place, tmp_path):
     )
 
 
-def test_a_second_run_reads_what_is_known(run, place, tmp_path, monkeypatch):
-    computed = []
-
-    def counted(encoder, picture, precision):
-        computed.append(picture.shape)
-        return whole_picture_features(encoder, picture, precision)
-
-    monkeypatch.setattr(feature_blocks, "whole_picture_features", counted)
+def test_a_second_run_reads_what_is_known(run, place, tmp_path, measured):
+    computed = measured["seen"]
     for name in ("0.png", "1.png", "2.png"):
         os.link(place / name, tmp_path / name)
     (tmp_path / "s.csv").write_text("image,mos\n0.png,1\n1.png,2\n")
@@ -103,31 +106,28 @@ def test_a_second_run_reads_what_is_known(run, place, tmp_path, monkeypatch):
     status, _, err = run(*low, "--precision", "bfloat16")
     assert status == 2
     assert "f.h5: holds features of other precision; name another file with --output" in err
-    (tmp_path / "b").mkdir()
-    os.link(place / "0.png", tmp_path / "b" / "another.png")
-    status, _, err = run("--img_dir", tmp_path / "b", "--branch", "low")
-    assert status == 2
-    assert "f.h5: holds features of other pictures" in err
 
 
-def test_an_interrupted_run_goes_on(run, place, tmp_path, monkeypatch):
-    seen = []
-
-    def interrupted(encoder, picture, precision):
-        seen.append(picture.shape)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return whole_picture_features(encoder, picture, precision)
-
-    monkeypatch.setattr(feature_blocks, "whole_picture_features", interrupted)
+def test_an_interrupted_run_goes_on(run, place, tmp_path, measured):
+    measured["at"] = 3
     low = ("--scores", place / "scores.csv", "--branch", "low")
     status, _, err = run(*low)
     assert status == 130
     assert "Interrupted: 2 of 3 are kept; the same command goes on." in err
     assert not (tmp_path / "f.npy").exists()
     assert run(*low)[0] == 0
-    assert len(seen) == 4
+    assert len(measured["seen"]) == 4
     assert np.isfinite(np.load(tmp_path / "f.npy")).all()
+
+
+def test_without_arguments_the_samples_are_taken(run_script, tmp_path):
+    status, out, _ = run_script(
+        "get_concatenated_features", "--output", tmp_path / "s.npy", "--branch", "low"
+    )
+    assert status == 0
+    first = "Features of samples, part of this repository; images of your own: --img_dir DIR."
+    assert out.splitlines()[0] == first
+    assert np.load(tmp_path / "s.npy").shape == (12, 128) and (tmp_path / "s.h5").is_file()
 
 
 def test_a_broken_picture_keeps_its_row_as_nan(run, place, tmp_path):
@@ -145,15 +145,13 @@ def test_a_broken_picture_keeps_its_row_as_nan(run, place, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    ([], "--dataset CLIVE needs its folder: name it with --img_dir."),
+    (["--dataset", "CLIVE"], "--dataset CLIVE needs its folder: name it with --img_dir."),
     (["--img_dir", "gone"], "gone: there is no such folder."),
     (["--img_dir", ".", "--output", "f.txt"], "f.txt: features are written as .npy"),
     (["--img_dir", ".", "--output", "gone/f.npy"], "there is no folder gone"),
-    (["--img_dir", ".", "--branch", "both"], "fetch them with 'python download_weights.py clip'"),
+    (["--img_dir", ".", "--branch", "both"], "fetch them with 'python -m tools.download_weights clip'"),
 ])  # fmt: skip
-def test_wrong_input_is_a_sentence(monkeypatch, capsys, place, arguments, sentence):
+def test_wrong_input_is_a_sentence(monkeypatch, run_script, place, arguments, sentence):
     monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "argv", ["x", *arguments])
-    assert importlib.import_module("get_concatenated_features").main() == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("get_concatenated_features.py: ") and sentence in line
+    status, _, err = run_script("get_concatenated_features", *arguments)
+    assert status == 2 and sentence in err and err.count("\n") == 1

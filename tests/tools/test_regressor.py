@@ -1,4 +1,4 @@
-"""fit_regressor.py, predict_quality.py and test_cross_dataset.py as a user calls them."""
+"""tools.fit_regressor, predict_quality and cross_dataset as a user calls them."""
 
 import csv
 import json
@@ -33,8 +33,8 @@ def place(tmp_path_factory):
 @pytest.fixture
 def fit(run_script, place, tmp_path):
     def call(*arguments):
-        return run_script("fit_regressor", "--scores", place / "a/scores.csv", "--cache", place / "cache",
-                          "--output", tmp_path / "mine.safetensors", *arguments)  # fmt: skip
+        return run_script("tools.fit_regressor", "--scores", place / "a/scores.csv",
+                          "--cache", place / "cache", "--output", tmp_path / "mine.safetensors", *arguments)  # fmt: skip
 
     return call
 
@@ -42,7 +42,7 @@ def fit(run_script, place, tmp_path):
 @pytest.fixture
 def predict(run_script, tmp_path):
     def call(*arguments):
-        return run_script("predict_quality", "--regressor", tmp_path / "mine.safetensors", *arguments)
+        return run_script("tools.predict_quality", "--regressor", tmp_path / "mine.safetensors", *arguments)
 
     return call
 
@@ -56,7 +56,7 @@ def test_fitted_then_applied(fit, predict, place, tmp_path):
     status, out, err = fit()
     assert status == 0, err
     assert "ridge regression on 20 images of scores.csv, scores 4.5 to 90, higher is better; alpha" in out
-    assert "Leave-one-out on its own 20 pictures: SRCC" in out and out.count("(chosen)") == 1
+    assert "Leave-one-out on its own 20 images: SRCC" in out and out.count("(chosen)") == 1
     status, out, err = predict("--img_dir", place / "b", "--output", tmp_path / "q.csv")
     assert status == 0, err
     assert "Quality by mine.safetensors: ridge regression on 20 images" in out
@@ -100,13 +100,13 @@ def test_features_of_other_weights_are_refused(fit, predict, place, tmp_path):
 
 
 def test_what_a_file_says_of_itself(fit, tmp_path):
-    assert fit("--features", "low", "low_half", "--standardise")[0] == 0
+    assert fit("--features", "low", "low_patches", "--standardise")[0] == 0
     regressor = read_regressor(tmp_path / "mine.safetensors")
-    assert regressor.weights.shape == (256,)
+    assert regressor.weights.shape == (384,)
     card = regressor.card
     assert card["names"] == [f"{k:02}.png" for k in range(20)]
     assert (card["mos_range"], card["standardise"], card["set"]) == ([4.5, 90], True, "scores.csv")
-    assert card["provenance"]["columns"] == [["low", 128], ["low_half", 128]]
+    assert card["provenance"]["columns"] == [["low", 128], ["low_patches", 256]]
     assert card["alpha"] in card["alphas"] and card["version"]
 
 
@@ -132,7 +132,7 @@ def test_wrong_files_are_sentences(fit, predict, place, tmp_path):
     tensors = load_file(path)
     card = json.dumps(read_regressor(path).card)
     for content, metadata, sentence in (
-        (tensors, None, "is no regressor; fit_regressor.py makes one"),
+        (tensors, None, "is no regressor of this version; python -m tools.fit_regressor"),
         (tensors, {"card": "{}"}, "is no regressor"),
         ({**tensors, "weights": tensors["weights"][:-1]}, {"card": card}, "are not 128 finite numbers"),
         ({**tensors, "intercept": torch.tensor(float("nan"))}, {"card": card}, "are not 128 finite numbers"),
@@ -147,7 +147,7 @@ def test_wrong_files_are_sentences(fit, predict, place, tmp_path):
 
 def test_a_matrix_of_sets(run_script, fit, place, tmp_path):
     def call(*arguments):
-        return run_script("test_cross_dataset", "--cache", place / "cache", "--output", tmp_path / "m",
+        return run_script("tools.cross_dataset", "--cache", place / "cache", "--output", tmp_path / "m",
                           *arguments)  # fmt: skip
 
     both = ("--sets", f"first={place / 'a/scores.csv'}", f"second={place / 'b/scores.csv'}")
@@ -177,7 +177,7 @@ def test_a_matrix_of_sets(run_script, fit, place, tmp_path):
 ])  # fmt: skip
 def test_sets_that_make_no_matrix(run_script, place, sets, sentence):
     status, _, err = run_script(
-        "test_cross_dataset", "--sets", *(text.format(place / "a/scores.csv") for text in sets)
+        "tools.cross_dataset", "--sets", *(text.format(place / "a/scores.csv") for text in sets)
     )
     assert status == 2 and sentence in err
 
@@ -187,23 +187,23 @@ def test_features_of_another_weighting_of_patches_are_refused(fit, predict, plac
     file = tmp_path / "mine.safetensors"
     assert fit("--features", "low_patches")[0] == 0
     card = read_regressor(file).card
-    assert card["provenance"].pop("centre_deviation") == "0.4"
+    assert card["provenance"].pop("centre_deviation") == 0.4
     save_file(load_file(file), file, {"card": json.dumps(card)})
     status, _, err = predict("--img_dir", place / "b")
     assert status == 2
     assert "was fitted on features of centre_deviation None, not 0.4; fit again" in err
 
 
-def test_other_content_weights_are_refused(fit, predict, place, tmp_path):
+def test_other_semantic_weights_are_refused(fit, predict, place, tmp_path):
     file = tmp_path / "mine.safetensors"
-    assert fit("--features", "content")[0] == 0
+    assert fit("--features", "semantic")[0] == 0
     status, out, err = predict("--img_dir", place / "b")
     assert status == 0, err
-    assert "features content" in out and "content weights semantic.safetensors (sha256 " in out
+    assert "features semantic" in out and "semantic weights semantic.safetensors (sha256 " in out
     card = read_regressor(file).card
-    assert card["provenance"]["low_level_sha256"] is None
-    card["provenance"]["content_sha256"] = "0" * 64
+    assert "low_level_sha256" not in card["provenance"]
+    card["provenance"]["semantic_sha256"] = "0" * 64
     save_file(load_file(file), file, {"card": json.dumps(card)})
     status, _, err = predict("--img_dir", place / "b")
     assert status == 2
-    assert f"was fitted on features of content_sha256 {'0' * 64}, not " in err
+    assert f"was fitted on features of semantic_sha256 {'0' * 64}, not " in err

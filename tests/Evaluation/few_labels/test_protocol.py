@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
-from Evaluation.few_labels.protocol.report import result_lines, settings_of
 from scipy import stats
 
 from configs import FewLabels
 from datasets.rated.sets import RatedImage, RatedSet
-from Evaluation.few_labels import published
-from Evaluation.few_labels.protocol import LabelRow, evaluate, summarise
+from Evaluation.few_labels.protocol import LabelledFeatures, LabelRow, evaluate, summarise
+from Evaluation.few_labels.report import PUBLISHED, result_lines, settings_of
 from Evaluation.few_labels.ridge import fit_ridge
 from Evaluation.few_labels.splits import draw_splits
 from Evaluation.reports.tables import check_folder
@@ -34,7 +32,7 @@ def data():
 
 def test_a_row_is_ridge_on_the_labels_and_correlation_on_the_others(data):
     splits = draw_splits("set", data.images, SETTINGS).splits
-    outcomes = evaluate(data, splits, (10, 30), SETTINGS.alphas)
+    outcomes = evaluate(data, splits, SETTINGS)
     assert [(one.row.n_labels, one.row.split) for one in outcomes] == [
         (count, number) for count in (10, 30) for number in range(3)
     ]
@@ -53,18 +51,22 @@ def test_a_row_is_ridge_on_the_labels_and_correlation_on_the_others(data):
 
 def test_the_opinions_of_the_tested_pictures_change_no_prediction(data):
     splits = draw_splits("set", data.images, SETTINGS).splits[:1]
-    (before,) = evaluate(data, splits, (30,), SETTINGS.alphas, standardise=True)
+    (before,) = evaluate(data, splits, replace(SETTINGS, n_labels=(30,), standardise=True))
     tested = [int(name[:2]) for name in splits[0].test]
     data.mos[tested] = 0
     data.features[tested[0]] += 100  # nor do features of one tested picture change another's
-    (after,) = evaluate(data, splits, (30,), SETTINGS.alphas, standardise=True)
+    (after,) = evaluate(data, splits, replace(SETTINGS, n_labels=(30,), standardise=True))
     np.testing.assert_array_equal(before.scores[1:], after.scores[1:])
     assert before.row.alpha == after.row.alpha and before.scores[0] != after.scores[0]
 
 
 def test_equal_predictions_have_no_correlation(data):
     flat = replace(data, features=np.ones_like(data.features))
-    outcomes = evaluate(flat, draw_splits("set", data.images, SETTINGS).splits, (10,), (1.0,))
+    outcomes = evaluate(
+        flat,
+        draw_splits("set", data.images, SETTINGS).splits,
+        replace(SETTINGS, n_labels=(10,), alphas=(1.0,)),
+    )
     assert {(one.row.srcc, one.row.plcc) for one in outcomes} == {(None, None)}
     (summary,) = summarise([one.row for one in outcomes])
     assert (summary.splits, summary.srcc, summary.plcc_q1) == (0, None, None)
@@ -73,8 +75,12 @@ def test_equal_predictions_have_no_correlation(data):
 
 def test_too_many_labels_are_said_before_anything_is_computed(data, monkeypatch):
     monkeypatch.setattr("Evaluation.few_labels.protocol.fit_ridge", lambda *_: pytest.fail("computed"))
-    with pytest.raises(UserError, match="--n_labels 200: split 0 has 48 pictures"):
-        evaluate(data, draw_splits("set", data.images, SETTINGS).splits, (10, 200), (1.0,))
+    with pytest.raises(UserError, match="--n_labels 200: split 0 has 48 images"):
+        evaluate(
+            data,
+            draw_splits("set", data.images, SETTINGS).splits,
+            replace(SETTINGS, n_labels=(10, 200), alphas=(1.0,)),
+        )
 
 
 def test_median_and_quartiles_are_over_the_splits():
@@ -85,9 +91,9 @@ def test_median_and_quartiles_are_over_the_splits():
 
 
 def test_the_published_rows_are_those_of_the_table():
-    assert published.SRCC["CLIVE"]["GRepQ"] == (0.760, 0.791, 0.822)
-    assert published.SRCC["KonIQ-10k"]["CLIP"] == (0.736, 0.770, 0.782)
-    assert published.SRCC["LIVE"]["UniQA"] == (0.963, 0.958, 0.976)
+    assert PUBLISHED["CLIVE"]["GRepQ"] == (0.760, 0.791, 0.822)
+    assert PUBLISHED["KonIQ-10k"]["CLIP"] == (0.736, 0.770, 0.782)
+    assert PUBLISHED["LIVE"]["UniQA"] == (0.963, 0.958, 0.976)
     rows = [LabelRow(50, 0, 0, "", 1.0, 1.0, 20, 0.5, 0.5)]
     assert any("published, not re-run: GRepQ" in line for line in result_lines("CLIVE", rows))
     assert not any("published" in line for line in result_lines("my.csv", rows))

@@ -62,7 +62,7 @@ def test_rest_tests_on_all_others():
     split = drawn.splits[0]
     assert len(split.tested(5)) == 95 and len(split.tested(10)) == 90
     assert set(split.tested(5)).isdisjoint(split.labelled(5))
-    assert "every picture that was not labelled" in drawn.rule
+    assert "every image that was not labelled" in drawn.rule
     shared = draw_splits("set", CONTENTS, replace(SETTINGS, protocol="rest"))
     assert "of whose contents some were" in shared.rule
 
@@ -83,9 +83,9 @@ def test_official_parts_are_used_when_asked_for():
 
 def test_too_few_pictures():
     split = draw_splits("set", PICTURES[:10], SETTINGS).splits[0]
-    with pytest.raises(UserError, match="--n_labels 9: split 0 has 8 pictures to label"):
+    with pytest.raises(UserError, match="--n_labels 9: split 0 has 8 images to label"):
         split.labelled(9)
-    with pytest.raises(UserError, match="leaves fewer than 3 pictures to test on"):
+    with pytest.raises(UserError, match="leaves fewer than 3 images to test on"):
         split.labelled(5)
     with pytest.raises(UserError, match="all pictures are of one content"):
         draw_splits("set", [replace(picture, reference="r") for picture in PICTURES], SETTINGS)
@@ -98,7 +98,7 @@ def test_the_file_gives_the_splits_back(tmp_path, protocol):
     again = read_splits(tmp_path / "s.json")
     assert again == replace(drawn, source=str(tmp_path / "s.json"))
     check_names(again, [picture.name for picture in CONTENTS], "set")
-    with pytest.raises(UserError, match=r"2 of its pictures are not .* set .*: 003.png, 050.png"):
+    with pytest.raises(UserError, match=r"2 of its images are not .* set .*: 003.png, 050.png"):
         check_names(again, [p.name for p in CONTENTS if p.name not in ("003.png", "050.png")], "set")
 
 

@@ -59,7 +59,7 @@ def test_a_full_disk_does_not_cost_the_scores(make_model, rated, tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device", "t.csv")
 
-    monkeypatch.setattr("Evaluation.reports.text.write_text", full)
+    monkeypatch.setattr("Evaluation.reports.tables.write_text", full)
     with pytest.raises(OSError, match="No space"):
         publish(make_model(), rated, [row("0.png", 0.25)], True, tmp_path / "t.csv")
     assert "0.png,96,200,0.25,,,,ok" in capsys.readouterr().out
