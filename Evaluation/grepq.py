@@ -67,7 +67,9 @@ class GRepQ:
         for name in fields:
             if name not in known:
                 raise UserError(f"GRepQ has no setting '{name}'; there are {', '.join(sorted(known))}.")
-        named = {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
+        named: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value for name, value in fields.items()
+        }
         return cls(Settings(**named), say)
 
     @cached_property

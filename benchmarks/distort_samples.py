@@ -14,7 +14,7 @@ from PIL import Image
 
 from datasets.decoder import decode_pixels
 from datasets.distorted.distortions import DISTORTIONS, apply
-from utils.cli import CommandLine
+from utils.cli import make_parser
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
@@ -22,7 +22,7 @@ PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
 
 def main() -> None:
     """Write OUTPUT/NAME.png and OUTPUT/NAME_KIND_LEVEL.png."""
-    parser = CommandLine(__doc__)
+    parser = make_parser(__doc__, __file__)
     add = parser.add_argument
     add("output", type=Path, help="folder for the pictures")
     add(

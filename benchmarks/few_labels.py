@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from Evaluation.few_labels.protocol.labelled_set import LabelledFeatures
 
 from benchmarks.timing import machine
 from configs import FewLabels
 from datasets.rated.sets import RatedImage
-from Evaluation.few_labels.protocol import evaluate, summarise
+from Evaluation.few_labels.protocol import LabelledFeatures, evaluate, summarise
 from Evaluation.few_labels.splits import draw_splits
 
 IMAGES, FEATURES = 10_000, 1152
@@ -28,7 +27,7 @@ def main() -> None:
     for protocol in ("published", "rest"):
         settings, started = FewLabels(protocol=protocol), time.perf_counter()
         splits = draw_splits("bench", images, settings)
-        outcomes = evaluate(data, splits.splits, settings.n_labels, settings.alphas)
+        outcomes = evaluate(data, splits.splits, settings)
         taken = time.perf_counter() - started
         srcc = " ".join(f"{one.srcc:.3f}" for one in summarise([outcome.row for outcome in outcomes]))
         what = f"{settings.n_labels} labels, {settings.splits} splits, {len(settings.alphas)} alphas"

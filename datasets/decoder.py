@@ -88,7 +88,10 @@ def read_size(path: str | Path) -> tuple[int, int]:
     with _opened(path) as image:
         width, height = image.size
         if image.format == "TIFF":  # whose `size` is turned by some versions of Pillow and not by others
-            width, height = (image.tag_v2.get(tag, side) for tag, side in ((256, width), (257, height)))
+            width, height = (
+                image.tag_v2.get(tag, side)  # type: ignore[attr-defined]
+                for tag, side in ((256, width), (257, height))
+            )
         return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
 
 

@@ -67,8 +67,8 @@ class ResNet18(nn.Module):
         """Maps of the four stages, (N, 64, H / 4, W / 4) to (N, 512, H / 32, W / 32)."""
         maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         found = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            maps = stage(maps)
+        for number in range(1, len(STAGES) + 1):
+            maps = self.get_submodule(f"layer{number}")(maps)
             found.append(maps)
         return found
 

@@ -30,6 +30,7 @@ from Evaluation.distance import FeatureStatistics, distance_of_quality
 from Evaluation.extended.centre import CENTRE_DEVIATION
 from Evaluation.extended.score import ExtendedScore, targets_of
 from Evaluation.grepq import GRepQ
+from Evaluation.zeroshot import Part
 from models.semantic import MIDDLE_FEATURES
 from utils.errors import UserError
 
@@ -47,6 +48,10 @@ REGRESSION_PRESETS = tuple(
     dataclasses.replace(preset, versions=4) for preset in (CAMERA_SYNTHESIS, CHAINS_SYNTHESIS)
 )
 REGRESSION_IMAGES, REGRESSION_CROP, REGRESSION_JPEG_SHARE = 240, 384, 0.75
+
+
+# What the semantic regression looks at.
+SEMANTIC: tuple[Part, ...] = ("semantic",)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def fit_semantic_regression(paths: Sequence[Path], model: GRepQ) -> tuple[float,
     features, distorted = [], []
     for path in tqdm(paths, desc="Semantic regression", unit="image", disable=None):
         for version, is_distorted in _as_cameras_make_them(path):
-            seen = model.measure(version, ("semantic",)).part("semantic")
+            seen = model.measure(version, SEMANTIC).part("semantic")
             features.append(seen[:MIDDLE_FEATURES].numpy())
             distorted.append(float(is_distorted))
     scaler = StandardScaler()

@@ -81,10 +81,18 @@ class FeatureFile:
         for k, status in enumerate(texts["status"]):
             if status.partition(",")[0] == "ok":
                 image, path, key = (texts[name][k] for name in ("image", "path", "key"))
-                size, mos = (int(columns[name][k]) for name in ("width", "height")), float(columns["mos"][k])
+                width, height = (int(columns[name][k]) for name in ("width", "height"))
+                mos = float(columns["mos"][k])
                 notes = Status(tuple(status.split(", ")[1:]))
                 rows[key] = FeatureRow(
-                    image, path, key, columns["features"][k], *size, None if np.isnan(mos) else mos, notes
+                    image,
+                    path,
+                    key,
+                    columns["features"][k],
+                    width,
+                    height,
+                    None if np.isnan(mos) else mos,
+                    notes,
                 )
         return rows
 

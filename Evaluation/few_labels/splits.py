@@ -92,7 +92,8 @@ def settings_for(settings: FewLabels, given: SplitFile | None) -> FewLabels:
     settings = replace(settings, n_labels=tuple(sorted(set(settings.n_labels))))
     if given is None:
         return settings
-    return replace(settings, splits=len(given.splits), protocol=given.protocol, seed=given.seed)
+    decided: dict[str, Any] = {"protocol": given.protocol, "seed": given.seed}
+    return replace(settings, splits=len(given.splits), **decided)
 
 
 def choose_splits(

@@ -64,12 +64,13 @@ def load_low_level(path: str | Path) -> LowLevelWeights:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such weights file.")
+    state: Mapping[str, torch.Tensor]
     metadata: Mapping[str, str] = {}
     if path.suffix == ".safetensors":
         state, metadata = read_safetensors(path)
     else:
         state = _state_dict(path)
-    tensors = without_wrapper(state)
+    tensors: Mapping[str, torch.Tensor] = without_wrapper(state)
     if any(key.startswith("encoder.") for key in tensors):
         tensors = from_authors(tensors, path)
     with torch.device("meta"):  # which draws no random numbers

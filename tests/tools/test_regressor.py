@@ -34,7 +34,8 @@ def place(tmp_path_factory):
 def fit(run_script, place, tmp_path):
     def call(*arguments):
         return run_script("tools.fit_regressor", "--scores", place / "a/scores.csv",
-                          "--cache", place / "cache", "--output", tmp_path / "mine.safetensors", *arguments)  # fmt: skip
+                          "--cache", place / "cache", "--output", tmp_path / "mine.safetensors",
+                          *arguments)  # fmt: skip
 
     return call
 
