@@ -1,4 +1,4 @@
-"""Our attention pool with one query against the installed clip package's own, and its growth with the cells."""
+"""Our attention pool with one query against the clip package's own, and its growth with the cells."""
 
 from __future__ import annotations
 

@@ -1,84 +1,69 @@
-"""README.md says what is so: its commands run, their flags and the files it names exist."""
+"""README.md and docs say what is so: their flags and files exist, their examples run."""
 
+import doctest
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from Evaluation import GRepQ, grepq
+
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
-TOUR = [command for command in COMMANDS if "tour/" in command]
+CARD = "Evaluation/pretrained_weights/README.md"
+PAGES = ["README.md", CARD, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+README = TEXTS["README.md"]
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """The project as a clone has it, without what runs leave behind."""
-    place = tmp_path_factory.mktemp("clone") / "grepq"
-    left = shutil.ignore_patterns(
-        ".*",
-        "data",
-        "tour",
-        "Results",
-        "__pycache__",
-        "tests",
-        "*.tar",
-        "*.pth",
-        "pristine_patches_*",
-        "*.csv",
-    )
-    shutil.copytree(ROOT, place, ignore=left)
-    return place
-
-
-def run(copy, command):
-    arguments = shlex.split(command)
-    assert arguments[0] == "python"
-    return subprocess.run([sys.executable, *arguments[1:]], cwd=copy, capture_output=True, text=True)
-
-
-def test_the_tour_runs_as_it_is_written(copy):
-    assert len(TOUR) == 3
-    for command in TOUR:
-        done = run(copy, command)
-        assert done.returncode == 0, done.stderr
-    assert len((copy / "tour/scores.csv").read_text().splitlines()) == 13
-
-
-def test_every_flag_in_a_command_exists(copy):
+def commands():
+    """Module -> flags that are used with it, in code blocks and between backticks."""
     used = {}
-    for command in COMMANDS:
-        script, *arguments = shlex.split(command)[1:]
-        used.setdefault(script, set()).update(word for word in arguments if word.startswith("--"))
-    assert len(used) >= 4
-    for script, flags in used.items():
-        if script.startswith("-"):
-            continue
-        known = run(copy, f"python {script} --help").stdout
-        for flag in flags:
-            assert re.search(rf"(?<![\w-]){flag}(?![\w-])", known), f"{script} has no {flag}"
+    for text in TEXTS.values():
+        blocks = re.findall(r"```(?:bash)?\n(.*?)```", text, re.DOTALL)
+        lines = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`]+)`", text)
+        for line in lines:
+            words = shlex.split(" ".join(line.split())) if line.startswith("python ") else []
+            if len(words) > 2 and words[1] == "-m":
+                module, rest = words[2], words[3:]
+            elif len(words) > 1 and words[1].endswith(".py"):
+                module, rest = words[1].removesuffix(".py"), words[2:]
+            else:
+                continue
+            used.setdefault(module, set()).update(word for word in rest if word.startswith("--"))
+    return used
+
+
+@pytest.mark.parametrize("module, flags", [
+    (module, flags) for module, flags in sorted(commands().items())
+    if module.split(".")[0] in ("tools", "experiments") or "." not in module
+])  # fmt: skip
+def test_every_flag_in_a_command_exists(run_script, module, flags):
+    status, known, _ = run_script(module, "--help")
+    assert status == 0
+    for flag in flags:
+        assert re.search(rf"(?<![\w-]){flag}(?![\w-])", known), f"{module} has no {flag}"
 
 
 def test_every_file_that_is_named_exists():
-    for path in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / path).exists(), path
-    for line in README[README.index("## Map") :].split("```")[1].splitlines():
-        for word in line.split("  ")[0].split():
-            assert (ROOT / word).exists(), word
+    for page, text in TEXTS.items():
+        for path in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert ((ROOT / page).parent / path).exists(), f"{page}: {path}"
 
 
-def test_the_demo_prints_what_the_readme_shows(copy):
-    command = re.search(r"test_zeroshot\.py .*", (ROOT / "Makefile").read_text()).group()
-    done = run(copy, f"python {command}")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("what", ["README.md", "grepq"])
+def test_the_examples_run(what, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    if what == "grepq":
+        failed, tried = doctest.testmod(grepq)
+    else:
+        failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried >= 4 and failed == 0
+
+
+def test_the_demo_prints_what_the_readme_shows():
     shown = re.findall(r"^(0\.\d{4}) +\S+ +(\S+\.jpg)$", README, re.MULTILINE)
-    printed = re.findall(r"^(0\.\d{4}) +\S+ +(\S+\.jpg)$", done.stdout, re.MULTILINE)
     assert len(shown) == 12
-    scores = {name: float(score) for score, name in printed}
+    model = GRepQ.from_pretrained(branch="low", device="cpu")
     for score, name in shown:
-        assert scores[name] == pytest.approx(float(score), abs=2e-4)
+        assert model.score(ROOT / "samples" / name).q_low == pytest.approx(float(score), abs=2e-4)
