@@ -15,7 +15,7 @@ test: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --durations=10
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks.fsim

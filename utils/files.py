@@ -22,6 +22,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with part.open("rb+") as written:
             os.fsync(written.fileno())
         part.replace(path)
+    except OSError as error:
+        if error.filename == str(part):  # a name that nobody knows
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -17,13 +17,13 @@ from utils.errors import UserError
 
 # The score of a row is the first of these that the run computed (`ScoreRow.score`).
 SCORES = {"q": "Q", "q_low": "Q_low", "q_high": "Q_high"}
-# No score or opinion is beyond it, and what is drawn does not overflow.
+# No score or MOS is beyond it, and what is drawn does not overflow.
 LARGEST = 1e12
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """Scores and opinions of the pictures that have both; one place each in the three."""
+    """Scores and MOS of the images that have both; one place each in the three."""
 
     names: tuple[str, ...]
     scores: np.ndarray
@@ -88,7 +88,7 @@ def _zeroshot(file: str, data: Mapping[str, Any]) -> Result:
     rows = [row for row in rated if row[key] is not None]
     remarks = [] if data.get("complete", True) else ["The run was interrupted."]
     if len(rows) < len(rated):
-        remarks.append(f"Without a score, and left out: {len(rated) - len(rows)} of {len(rated)} pictures.")
+        remarks.append(f"Without a score, and left out: {len(rated) - len(rows)} of {len(rated)} images.")
     table = [
         (
             TITLES.get(metric["name"], str(metric["name"])), _figure(metric["value"]),

@@ -1,4 +1,4 @@
-"""Small copies of a result's pictures, found by their names under a folder."""
+"""Small copies of a result's images, found by their names under a folder."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from utils.errors import UserError
 
 # Longer side; twice the width at which a page shows them, for fine screens and print.
 SIDE = 320
-# How far below the named folder a set keeps its pictures at most.
+# How far below the named folder a set keeps its images at most.
 DEPTH = 3
 
 
 def thumbnails(names: Iterable[str], folder: Path | None) -> dict[str, bytes | str]:
-    """For each name its picture as a small JPEG, or the reason why there is none."""
+    """For each name its image as a small JPEG, or the reason why there is none."""
     if folder is None:
-        return dict.fromkeys(names, "no folder of pictures was named (--img_dir)")
+        return dict.fromkeys(names, "no folder of images was named (--img_dir)")
     lookup, places = FileLookup(), _folders(folder)
     found: dict[str, bytes | str] = {}
     for name in names:
@@ -37,14 +37,14 @@ def thumbnails(names: Iterable[str], folder: Path | None) -> dict[str, bytes | s
 
 
 def thumbnail(path: Path) -> bytes:
-    """The picture as JPEG, no side longer than `SIDE`; `UserError` where it cannot be read."""
+    """The image as JPEG, no side longer than `SIDE`; `UserError` where it cannot be read."""
     pixels = decode_pixels(path)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=80)
+    image.save(file, "JPEG", quality=80)
     return file.getvalue()
 
 

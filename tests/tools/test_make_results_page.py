@@ -1,28 +1,16 @@
-"""make_results_page.py as a user calls it."""
+"""tools.make_results_page as a user calls it."""
 
-import importlib
 import json
-import sys
 
 import pytest
 from PIL import Image
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+def call(run_script, monkeypatch, tmp_path):
     """The exit status, what was printed and what was said of a call from `tmp_path`."""
-    script = importlib.import_module("make_results_page")
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["make_results_page.py", *map(str, arguments)])
-        try:
-            status = script.main()
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
+    return lambda *arguments: run_script("tools.make_results_page", *arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +34,7 @@ def test_a_page_of_two_runs(call, tmp_path):
     status, out, error = call("one.json", "two.json", "--output", "page.html", "--img_dir", "pictures")
     assert status == 0
     assert out.startswith("page.html: 2 result(s), ")
-    assert error == "2 of the pictures are not shown; the page says why in their places.\n"
+    assert error == "2 of the images are not shown; the page says why in their places.\n"
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "one.json: Q_low, zero-shot</h2>" in text
     assert "two.json: Q_low, zero-shot</h2>" in text
@@ -76,7 +64,7 @@ def test_a_folder_for_each_result(call, tmp_path):
     (["gone.json", "--output", "p.html"], "gone.json: cannot be read (No such file or directory)."),
     (["pictures/0.png", "--output", "p.html"], "pictures/0.png: is not JSON"),
     (["one.json", "--output", "p.pdf"], "p.pdf: a page is written as .html"),
-    (["one.json", "--output", "gone/p.html"], "No such file or directory"),
+    (["one.json", "--output", "gone/p.html"], "gone/p.html: No such file or directory."),
     (["one.json", "--output", "p.html", "--img_dir", "gone"], "gone: there is no such folder."),
     (["one.json", "--output", "p.html", "--img_dir", "pictures", "--img_dir", "pictures"], "2 times for 1"),
     (["one.json"], "the following arguments are required: --output"),
@@ -87,6 +75,5 @@ def test_wrong_input_is_one_sentence_and_2(call, tmp_path, arguments, sentence):
     assert status == 2
     assert out == ""
     assert sentence in error
-    assert error.startswith("make_results_page.py: ")
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("p.*"))

@@ -87,7 +87,7 @@ def test_too_few_pictures():
         split.labelled(9)
     with pytest.raises(UserError, match="leaves fewer than 3 images to test on"):
         split.labelled(5)
-    with pytest.raises(UserError, match="all pictures are of one content"):
+    with pytest.raises(UserError, match="all images are of one content"):
         draw_splits("set", [replace(picture, reference="r") for picture in PICTURES], SETTINGS)
 
 
