@@ -15,7 +15,7 @@ from utils.errors import UserError
 # Written into weights and tables of scores.
 VERSION = "0.1.0"
 
-# Below this side, in pixels, a picture has no room for the patches that the project looks at.
+# Below this side, in pixels, an image has no room for the patches that the project looks at.
 SMALLEST_SIDE = 64
 
 
@@ -33,7 +33,7 @@ def _above_zero(config: Any, *names: str) -> None:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Distorted versions of plain photographs (method.md part 1, Data)."""
+    """Distorted versions of plain images (method.md part 1, Data)."""
 
     # Names of `datasets.distorted.distortions.DISTORTIONS`; "a+b" applies a, then b, as cameras do
     # (optics, then the sensor, then the file); "a|b" draws one of them for each version.
@@ -45,26 +45,26 @@ class Synthesis:
     # Strengths in [0, 1], 0 just visible and 1 the worst that people upload. Empty: each version
     # draws its own, uniform, so that the network sees a continuum and not a few steps.
     levels: tuple[float, ...] = ()
-    # Distorted versions a photograph, the reference not counted. With `levels` given it is
+    # Distorted versions an image, the reference not counted. With `levels` given it is
     # ignored: every kind at every level.
     versions: int = 18
     # Shares of the versions with 1, 2, ... of `kinds` one after another, in the order of `kinds`, drawn
     # anew for each version. Empty: one of `kinds` a version.
     chain_lengths: tuple[float, ...] = ()
     # In a chain each part takes this share of the version's level, drawn uniformly between the two: two
-    # faults at their worst at once would leave nothing of the picture.
+    # faults at their worst at once would leave nothing of the image.
     chain_share: tuple[float, float] = (0.5, 1.0)
     # Factors by which versions are made smaller after they are distorted, before what their file does to
-    # them, as people shrink pictures: crop number c of a size takes factor number c, over and over.
+    # them, as people shrink images: crop number c of a size takes factor number c, over and over.
     shrink: tuple[float, ...] = (1.0,)
-    # Short side in pixels to which a photograph is shrunk before it is cropped, one set of crops
-    # a size; 0 keeps its own. A shrunk photograph is sharper than any camera's full resolution.
-    # Photographs are never enlarged: sizes above their own count as their own, once.
+    # Short side in pixels to which an image is shrunk before it is cropped, one set of crops
+    # a size; 0 keeps its own. A shrunk image is sharper than any camera's full resolution.
+    # Images are never enlarged: sizes above their own count as their own, once.
     short_sides: tuple[int, ...] = (0,)
-    # Crops a photograph and size, and their side in pixels once they are shrunk. 0 takes the whole picture.
+    # Crops an image and size, and their side in pixels once they are shrunk. 0 takes the whole image.
     crops: int = 1
     crop_size: int = 512
-    # Everything random (kinds, levels, crops, noise) follows from this and the photograph's name.
+    # Everything random (kinds, levels, crops, noise) follows from this and the image's name.
     seed: int = 0
     # Both lossless. BMP takes twice the space of PNG and is read several times faster, which is
     # what a training step waits for.
@@ -95,7 +95,7 @@ class Synthesis:
 
     @property
     def smallest_side(self) -> int:
-        """Short side in pixels of a photograph whose versions have `SMALLEST_SIDE` once they are shrunk."""
+        """Short side in pixels of an image whose versions have `SMALLEST_SIDE` once they are shrunk."""
         return math.ceil(SMALLEST_SIDE / min(self.shrink))
 
     def _check_chains(self) -> None:
@@ -122,9 +122,9 @@ class Training:
 
     # Folder-per-image sets, several separated by commas. `synthesize_distortions.py` makes one.
     data: tuple[str, ...] = ("data/distorted",)
-    # Passes over all photographs.
+    # Passes over all images.
     epochs: int = 15
-    # Seed of the start weights, of the order of photographs and of every draw.
+    # Seed of the start weights, of the order of images and of every draw.
     seed: int = 0
     # "auto" takes a CUDA GPU when there is one.
     device: str = "auto"
@@ -156,10 +156,10 @@ class LowLevelTraining(Training):
     run_type: Literal["ll_model_train"] = "ll_model_train"
     # Where run folders are made.
     results: str = "Results/LLM"
-    # Photographs a step. Authors: 8, which the paper's 9 versions and 2 views turn into 144 pictures.
+    # Images a step. Authors: 8, which the paper's 9 versions and 2 views turn into 144 images.
     # The last, shorter batch of a pass is used too.
     batch_size: int = 8
-    # Versions of a photograph in a step: the reference and versions - 1 others, drawn anew each time.
+    # Versions of an image in a step: the reference and versions - 1 others, drawn anew each time.
     # A folder that holds fewer gives all it has.
     versions: int = 9
     # Fragments: grid x grid pieces of piece x piece pixels. Authors: 7 x 32 = 224. One piece of 96
@@ -173,11 +173,11 @@ class LowLevelTraining(Training):
     # of one of 96, and the last epochs see what the score looks at. Authors: none.
     early_fragment_size: int = 64
     early_epochs: int = 0
-    # Share of the pictures of a step that pass through a JPEG file of good quality (65 to 97), the
-    # reference too: pictures reach their readers so, and it should not count as a fault of theirs.
+    # Share of the images of a step that pass through a JPEG file of good quality (65 to 97), the
+    # reference too: images reach their readers so, and it should not count as a fault of theirs.
     # Authors: 0.
     jpeg_augmentation: float = 0.0
-    # "contrast" is the paper's loss. "targets" teaches the first features what was done to a picture:
+    # "contrast" is the paper's loss. "targets" teaches the first features what was done to an image:
     # its distance from the reference by FSIM and the level of each kind of distortion
     # (datasets/distortion_targets.py); it wants a set made by synthesize_distortions.py.
     objective: Literal["contrast", "targets"] = "contrast"
@@ -255,16 +255,16 @@ class HighLevelTraining(Training):
     architecture: str = "RN50"
     # File of CLIP's weights; empty takes what GREPQ_CLIP_WEIGHTS names, else the package's own.
     clip_weights: str = ""
-    # What a folder's reference photograph has in its file name; of several the last in sorted order.
-    # In a folder that holds pictures itself each is a photograph, whatever its name.
+    # What a folder's reference image has in its file name; of several the last in sorted order.
+    # In a folder that holds images itself each is an image, whatever its name.
     reference: str = "REF"
     # Side in pixels of the centre crop, at full resolution. 224 is what CLIP was trained on. Smaller
-    # photographs are padded with CLIP's mean colour.
+    # images are padded with CLIP's mean colour.
     crop: int = 224
-    # Photographs a step, over all processes of torchrun. Authors: 128: the more there are, the
+    # Images a step, over all processes of torchrun. Authors: 128: the more there are, the
     # further apart are the best and the worst of them. The last, shorter batch of a pass is dropped.
     batch_size: int = 128
-    # G, members of the good and of the bad group. Authors: 4, so that 8 of 128 photographs teach.
+    # G, members of the good and of the bad group. Authors: 4, so that 8 of 128 images teach.
     group_size: int = 8
     # Of the group contrastive loss. Authors: 0.5.
     temperature: float = 0.5
@@ -422,13 +422,13 @@ CAMERA_SYNTHESIS = Synthesis(
         "low_contrast+gaussian_blur",
     ),
     versions=18,
-    # Scenes at several scales; 384 pixels are what FSIM looks at in half resolution, as of any picture
+    # Scenes at several scales; 384 pixels are what FSIM looks at in half resolution, as of any image
     # of common size.
     short_sides=(0, 704, 512, 384), crops=2, crop_size=384,
 )  # fmt: skip
 
 CHAINS_SYNTHESIS = Synthesis(
-    # What happens to a picture between the scene and its reader, in this order: light, lens or hand,
+    # What happens to an image between the scene and its reader, in this order: light, lens or hand,
     # sensor, what the camera makes of it, the file. A version has one to five of them, the milder the
     # more, and two of three crops are made smaller before the file is written.
     kinds=(
@@ -459,7 +459,7 @@ DISTORTION_TARGETS = LowLevelTraining(
 )  # fmt: skip
 
 # The second, from the weights that the first leaves, which start=FILE must name: the same on chains that
-# are nearer to what happens to people's pictures.
+# are nearer to what happens to people's images.
 DISTORTION_TARGETS_ON_CHAINS = replace(
     DISTORTION_TARGETS, data=("data/chains",), start="", start_share=0.5,
     learning_rate=5e-4, epochs=36, warm_restarts=0, early_epochs=27,

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import Settings
-from datasets.rated.layouts import RATED_SETS
-from utils.cli import MODEL_FLAGS, SCORE_FLAGS, add_fields, add_set, command, make_parser, say, with_fields
+from utils.cli import (
+    MODEL_FLAGS,
+    SCORE_FLAGS,
+    add_fields,
+    add_scored_images,
+    add_set,
+    command,
+    make_parser,
+    say,
+    with_fields,
+)
 
 
 @command
@@ -18,11 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--eval_type", choices=("zeroshot", "zeroshot_single_img"), help="default: by --test_img_path")
     add("--test_img_path", default="", help="the image of zeroshot_single_img")
-    add("--dataset", default="", help=f"rated set in its native layout in --img_dir: {', '.join(RATED_SETS)}")
-    add("--scores", default="", help="table of images and their scores, a CSV; its images are in --img_dir")
-    add("--image_column", default="", help="its column of file names; default: the usual names")
-    add("--mos_column", default="", help="its column of scores; default: the usual names")
-    add("--img_dir", default="", help="folder of the set or table; alone, its images are scored")
+    add_scored_images(parser)
     add("--output", type=Path, help="table of scores, .csv or .json; default: printed")
     add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
     add_set(parser, "Settings")

@@ -50,7 +50,7 @@ def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisatio
 
     Args:
         pristine: statistics of pristine patches.
-        test: statistics of the test picture's patches.
+        test: statistics of the test image's patches.
         regularisation: above 0, so that few patches leave the matrix invertible.
 
     Raises:

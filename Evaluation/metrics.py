@@ -1,4 +1,4 @@
-"""How well scores agree with human opinion: correlations and errors with bootstrap intervals.
+"""How well scores agree with MOS: correlations and errors with bootstrap intervals.
 
 Intervals are 95 % percentile intervals over resamples of the images. A fitted mapping is fitted once,
 on all images; the resamples then take its values as they are, so these intervals hold no uncertainty
@@ -41,7 +41,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Fit:
-    """A mapping from scores to opinions; `note` is what a reader should know of it."""
+    """A mapping from scores to MOS; `note` is what a reader should know of it."""
 
     curve: Callable[[Array], Array]
     note: str = ""
@@ -52,7 +52,7 @@ def agreement(scores: ArrayLike, mos: ArrayLike, resamples: int = 1000, seed: in
 
     Args:
         scores: (N,) predictions.
-        mos: (N,) mean opinion scores; the RMSE is in their unit.
+        mos: (N,) mean MOS scores; the RMSE is in their unit.
         resamples: of the bootstrap.
         seed: of the bootstrap; all figures see the same resamples.
 
@@ -130,7 +130,7 @@ def fit_cubic(x: Array, y: Array) -> Fit:
 
 
 def fit_logistic(x: Array, y: Array, parameters: Literal[4, 5] = 4) -> Fit:
-    """The least-squares logistic of the opinions y on the scores x.
+    """The least-squares logistic of MOS y on the scores x.
 
     4 parameters: b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)), which is monotone;
     5 parameters: b1 (1/2 - 1 / (1 + exp(b2 (x - b3)))) + b4 x + b5, which need not be (VQEG; Sheikh 2006).

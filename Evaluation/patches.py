@@ -1,4 +1,4 @@
-"""Patches of a image, which of them are pristine, and their features (method.md part 4)."""
+"""Patches of an image, which of them are pristine, and their features (method.md part 4)."""
 
 from __future__ import annotations
 

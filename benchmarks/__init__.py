@@ -1,1 +1,1 @@
-"""The figures and the picture of README.md; each is a module: python -m benchmarks.fsim."""
+"""The figures and the image of README.md; each is a module: python -m benchmarks.fsim."""

@@ -1,4 +1,4 @@
-"""The share of a training step that waits for data, in real runs on a set made from the sample pictures."""
+"""The share of a training step that waits for data, in real runs on a set made from the sample images."""
 
 from __future__ import annotations
 

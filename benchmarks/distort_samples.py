@@ -1,4 +1,4 @@
-"""Distort the sample photographs on purpose, to see what a score makes of each kind.
+"""Distort the sample images on purpose, to see what a score makes of each kind.
 
 python -m benchmarks.distort_samples distorted_samples --kinds over_exposure colour_cast
 python test_zeroshot.py --img_dir distorted_samples --output distorted_samples.csv

@@ -1,4 +1,4 @@
-"""Peak memory and time of one 4000 x 3000 photograph through both branches, in a process of its own."""
+"""Peak memory and time of one 4000 x 3000 image through both branches, in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Score a photograph by `test_zeroshot.py`, with a CLIP of RN50's sizes and random weights."""
+    """Score an image by `test_zeroshot.py`, with a CLIP of RN50's sizes and random weights."""
     print(f"A 4000 x 3000 photograph through both branches ({machine()})")
     with tempfile.TemporaryDirectory() as folder:
         picture, clip = Path(folder) / "large.jpg", Path(folder) / "RN50.safetensors"

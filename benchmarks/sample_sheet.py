@@ -1,6 +1,6 @@
-"""Draw scored pictures, best first, on one sheet.
+"""Draw scored images, best first, on one sheet.
 
-make demo && python -m benchmarks.sample_sheet    # the picture of README.md, samples/sheet/scores.webp
+make demo && python -m benchmarks.sample_sheet    # the image of README.md, samples/sheet/scores.webp
 python -m benchmarks.sample_sheet scores.csv --img_dir DIR --output sheet.webp
 """
 

@@ -1,4 +1,4 @@
-"""One step of 8 photographs x 9 versions x 2 views: as train.py runs it against eager float32 NCHW.
+"""One step of 8 images x 9 versions x 2 views: as train.py runs it against eager float32 NCHW.
 
 Both are nearly all convolution, so the ratio cannot go far beyond that of the processor's matrix products,
 which is printed beside it.
@@ -17,7 +17,7 @@ from training.low_level import low_level_loss
 
 
 def make_step(side: int, precision: torch.dtype, layout: torch.memory_format):
-    """A function that does one whole training step on random pictures of side x side."""
+    """A function that does one whole training step on random images of side x side."""
     config = LowLevelTraining()
     device = choose_device(config.device)
     torch.manual_seed(0)

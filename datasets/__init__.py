@@ -1,1 +1,1 @@
-"""Pictures in: the decoder, folder-per-image sets and the distorted versions they are made of."""
+"""Images in: the decoder, folder-per-image sets and the distorted versions they are made of."""

@@ -1,13 +1,13 @@
-"""The one decoder: a picture file becomes RGB pixels as a viewer would show them.
+"""The one decoder: an image file becomes RGB pixels as a viewer would show them.
 
-Every part of the project reads pictures here, so that a file has the same pixels in training, in the
+Every part of the project reads images here, so that a file has the same pixels in training, in the
 pristine statistics and in a score. What happens to what:
 
 - EXIF orientation is applied; unreadable EXIF data is ignored.
 - Grey becomes three equal channels; palette, 1-bit, CMYK, YCbCr, HSV and Lab become RGB.
 - Transparency (alpha channels, transparent palette entries or colours) is laid over white.
 - 16-bit grey keeps its 16 bits. 16-bit RGB is reduced to 8 bits by Pillow.
-- Of an animation or a file of several pages the first picture is read.
+- Of an animation or a file of several pages the first image is read.
 - Floating-point samples are refused: the file does not say which value is white.
 - Colour profiles are not applied.
 """
@@ -113,7 +113,7 @@ def is_image_file(path: Path) -> bool:
 def list_images(folder: str | Path) -> list[Path]:
     """The image files directly in `folder`, by their content (hidden ones left out), sorted by name.
 
-    Raises `UserError` where `folder` is no folder or holds no picture.
+    Raises `UserError` where `folder` is no folder or holds no image.
     """
     folder = Path(folder)
     try:
@@ -182,13 +182,13 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever is wrong with EXIF data, the picture itself may be good
+    except Exception:  # whatever is wrong with EXIF data, the image itself may be good
         return 1
     return orientation if orientation in _UPRIGHT else 1
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    """The loaded picture as a writable (H, W, 3) array of uint8 or uint16."""
+    """The loaded image as a writable (H, W, 3) array of uint8 or uint16."""
     if image.mode == "F":
         raise _refusal(
             image, "holds floating-point samples, whose white is not defined: save it as 8 or 16 bits"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 def two_views(
     versions: torch.Tensor, per_side: int, size: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two fragment views of all versions of one photograph, the second flipped at random.
+    """Two fragment views of all versions of one image, the second flipped at random.
 
     All versions share offsets and flips. The generator is asked in the authors' order: offsets of
     the first view, of the second, left-right flip, top-down flip.

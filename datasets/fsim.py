@@ -1,6 +1,6 @@
 """FSIM and FSIMc (Zhang et al., IEEE TIP 2011), the annotator of the low-level branch (method.md part 1).
 
-What depends on one picture only, phase congruency and gradient, is computed once per picture
+What depends on one image only, phase congruency and gradient, is computed once per image
 (`describe`); what belongs to a pair is cheap (`compare`). Values equal piq 0.8.0's `fsim` with
 data_range 1, which the authors train with.
 """
@@ -32,7 +32,7 @@ _SCHARR = ((-3.0, 0.0, 3.0), (-10.0, 0.0, 10.0), (-3.0, 0.0, 3.0))
 
 
 class FsimDescription(NamedTuple):
-    """What FSIM looks at in N pictures; each (N, h, w) at the sub-sampled size."""
+    """What FSIM looks at in N images; each (N, h, w) at the sub-sampled size."""
 
     phase_congruency: torch.Tensor  # in [0, 1]
     gradient: torch.Tensor
@@ -41,7 +41,7 @@ class FsimDescription(NamedTuple):
 
 
 def fsim(x: torch.Tensor, y: torch.Tensor, chromatic: bool = True) -> torch.Tensor:
-    """FSIMc (FSIM of the luminance when not `chromatic`) of N pairs of pictures (N, 3, H, W) -> (N,)."""
+    """FSIMc (FSIM of the luminance when not `chromatic`) of N pairs of images (N, 3, H, W) -> (N,)."""
     return compare(describe(x), describe(y), chromatic)
 
 
@@ -57,7 +57,7 @@ def fsim_matrix(versions: torch.Tensor, chromatic: bool = True) -> torch.Tensor:
 
 
 def describe(pictures: torch.Tensor) -> FsimDescription:
-    """The maps of pictures (N, 3, H, W) in [0, 1], floating point; its precision is that of the result."""
+    """The maps of images (N, 3, H, W) in [0, 1], floating point; its precision is that of the result."""
     factor = max(1, round(min(pictures.shape[-2:]) / 256))
     pictures = F.avg_pool2d(pictures * 255, factor)  # the remainder of a side is dropped
     to_yiq = pictures.new_tensor(_RGB_TO_YIQ)
@@ -93,7 +93,7 @@ def phase_congruency(luminance: torch.Tensor) -> torch.Tensor:
         response = torch.fft.ifft2(spectrum * bank)  # (N, scales, h, w), complex
         magnitude = response.abs()
         # Noise power from the median squared amplitude at the finest scale (of two middle values
-        # the lower), which is Rayleigh distributed where the picture is noise.
+        # the lower), which is Rayleigh distributed where the image is noise.
         median = magnitude[:, 0].flatten(1).median(-1).values.square()  # (N,)
         rayleigh = (median / math.log(2.0) * gain).sqrt()
         mean, deviation = math.sqrt(math.pi / 2), math.sqrt(2 - math.pi / 2)

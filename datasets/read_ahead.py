@@ -1,4 +1,4 @@
-"""Pictures decoded while the ones before them are worked on."""
+"""Images decoded while the ones before them are worked on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from datasets.decoder import read_image
 from utils.errors import UserError
 
-# Pictures in memory besides the one that is worked on.
+# Images in memory besides the one that is worked on.
 DECODED_AHEAD = 2
 
 
 def read_ahead(paths: Sequence[Path]) -> Iterator[torch.Tensor | str]:
-    """For each path in order the picture (3, H, W) in [0, 1], or in words why it cannot be read."""
+    """For each path in order the image (3, H, W) in [0, 1], or in words why it cannot be read."""
     with ThreadPoolExecutor(1) as decoder:
         ahead: deque[Future[torch.Tensor]] = deque()
         waiting = iter(paths)

@@ -1,4 +1,4 @@
-"""Photographs of the high-level branch: references, cropped at the centre (method.md part 2)."""
+"""Images of the high-level branch: references, cropped at the centre (method.md part 2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from utils.errors import UserError
 
 
 class Batch(NamedTuple):
-    """The photographs (N, 3, S, S) of a step, float32 in [0, 1], and their files."""
+    """The images (N, 3, S, S) of a step, float32 in [0, 1], and their files."""
 
     pictures: torch.Tensor
     files: list[str]
@@ -40,20 +40,20 @@ class ReferencePhotographs(Dataset[tuple[torch.Tensor, str]]):
 
 
 def collate(photographs: Sequence[tuple[torch.Tensor, str]]) -> Batch:
-    """The photographs of a step, stacked."""
+    """The images of a step, stacked."""
     pictures, files = zip(*photographs, strict=True)
     return Batch(torch.stack(pictures), list(files))
 
 
 def find_references(root: str | Path, marker: str) -> list[Path]:
-    """The photographs of a set, in sorted order.
+    """The images of a set, in sorted order.
 
-    A folder that holds pictures itself is a plain folder of photographs. In a folder-per-image set it is
-    each folder's last picture with `marker` in its file name; hidden folders (half written) do not count.
+    A folder that holds images itself is a plain folder of images. In a folder-per-image set it is
+    each folder's last image with `marker` in its file name; hidden folders (half written) do not count.
 
     Raises:
         UserError: no such set, nothing in it, or a folder without a reference.
-        UserError: a folder without pictures.
+        UserError: a folder without images.
     """
     root = Path(root)
     if not root.is_dir():
@@ -79,9 +79,9 @@ def find_references(root: str | Path, marker: str) -> list[Path]:
 
 
 def centre_crop(pixels: np.ndarray, side: int, fill: Sequence[float]) -> torch.Tensor:
-    """The centre (3, side, side) of a picture (H, W, 3) of whole numbers, float32 in [0, 1].
+    """The centre (3, side, side) of an image (H, W, 3) of whole numbers, float32 in [0, 1].
 
-    It lies where torchvision's CenterCrop has it: an odd rest is split to the even offset. A picture
+    It lies where torchvision's CenterCrop has it: an odd rest is split to the even offset. An image
     smaller than `side` is padded with the colour `fill`; left and top get the smaller half.
     """
     top, left = (round(max(0, length - side) / 2) for length in pixels.shape[:2])

@@ -1,4 +1,4 @@
-"""Folder-per-image sets: a folder holds the distorted versions of one photograph (method.md part 1, Data)."""
+"""Folder-per-image sets: a folder holds the distorted versions of one image (method.md part 1, Data)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class VersionFolder:
-    """The versions of one photograph, in sorted order of file name, and which of them is the reference."""
+    """The versions of one image, in sorted order of file name, and which of them is the reference."""
 
     path: Path
     files: tuple[Path, ...]

@@ -1,4 +1,4 @@
-"""What a training step of the low-level branch sees: two views of some versions of some photographs."""
+"""What a training step of the low-level branch sees: two views of some versions of some images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datasets.version_folders import VersionFolder, read_versions
 
 
 class Photograph(NamedTuple):
-    """D versions of one photograph in two views (D, 3, S, S), float32 in [0, 1].
+    """D versions of one image in two views (D, 3, S, S), float32 in [0, 1].
 
     `similarity` is their FSIM (D, D), `targets` (D, K) what the first features are to say, K 0 for nothing.
     """
@@ -30,7 +30,7 @@ class Photograph(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Photographs of a step set end to end: views (sum of D, 3, S, S) and targets (sum of D, K)."""
+    """Images of a step set end to end: views (sum of D, 3, S, S) and targets (sum of D, K)."""
 
     images: torch.Tensor
     augmentations: torch.Tensor
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class VersionPairs(Dataset[Photograph]):
-    """Photographs by (epoch, place): the same key gives the same draw in whatever process and order."""
+    """Images by (epoch, place): the same key gives the same draw in whatever process and order."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class PhotographOrder(Sampler[list[tuple[int, int]]]):
 
 
 def collate(photographs: Sequence[Photograph]) -> Batch:
-    """Set the photographs of a step end to end; each may have its own number of versions."""
+    """Set the images of a step end to end; each may have its own number of versions."""
     images, augmentations, similarities, targets, folders = zip(*photographs, strict=True)
     return Batch(
         torch.cat(images), torch.cat(augmentations), list(similarities), torch.cat(targets), list(folders)

@@ -1,4 +1,4 @@
-"""The loss that teaches the first features what was done to a picture (method.md part 1, Taught features)."""
+"""The loss that teaches the first features what was done to an image (method.md part 1, Taught features)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def group_contrastive_loss(low: torch.Tensor, high: torch.Tensor, temperature: f
     changes nothing.
 
     Args:
-        low: projections (G, K) of the pictures with the lowest pseudo-labels.
+        low: projections (G, K) of the images with the lowest pseudo-labels.
         high: projections (G, K) of those with the highest.
         temperature: T.
 
@@ -48,7 +48,7 @@ def choose_groups(quality: torch.Tensor, size: int) -> tuple[torch.Tensor, torch
         size: G, members of a group.
 
     Raises:
-        ValueError: N is too small for two groups that share no picture.
+        ValueError: N is too small for two groups that share no image.
     """
     if len(quality) < 2 * size:
         raise ValueError(

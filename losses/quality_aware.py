@@ -21,9 +21,9 @@ def quality_aware_loss(
     alpha_exponent: float = 1.0,
     form: Literal["inside", "outside"] = "inside",
 ) -> torch.Tensor:
-    """Mean loss of B photographs with D versions each, seen in two views.
+    """Mean loss of B images with D versions each, seen in two views.
 
-    With f_i, g_j the rows of one photograph at unit length, `S_ij = f_i . g_j / temperature` and
+    With f_i, g_j the rows of one image at unit length, `S_ij = f_i . g_j / temperature` and
     a_ij = alpha_weights(A_ij):
 
     - inside: `mean_bi -log(sum_j a e^S / sum_j e^S) + mean_bj -log(sum_i a e^S / sum_i e^S)`

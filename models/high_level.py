@@ -11,26 +11,26 @@ from torch.nn import functional as F
 
 from models.attention_pool import AttentionPool, Positions
 
-# Of the pictures that CLIP was trained on.
+# Of the images that CLIP was trained on.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-# Below this side the last of CLIP's feature maps, a 32nd of the picture, is empty.
+# Below this side the last of CLIP's feature maps, a 32nd of the image, is empty.
 SMALLEST_PICTURE = 32
-# The layers of CLIP's ResNet that see the picture at a quarter of its size or more, with the maps that take
-# the most memory; how many pixels that makes a row of theirs; and how many rows of the picture beyond a band
+# The layers of CLIP's ResNet that see the image at a quarter of its size or more, with the maps that take
+# the most memory; how many pixels that makes a row of theirs; and how many rows of the image beyond a band
 # they look at (16), rounded up.
 SHALLOW = ("conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3", "relu3", "avgpool", "layer1")
 DEEP = ("layer2", "layer3", "layer4", "attnpool")
 SHALLOW_STRIDE = 4
 HALO = 32
-# Pixels of a band; a picture that has fewer passes whole.
+# Pixels of a band; an image that has fewer passes whole.
 BAND_PIXELS = 1 << 21
 # By which the difference of the two cosines is divided.
 QUALITY_TEMPERATURE = 0.1
 
 
 class HighLevelEncoder(nn.Module):
-    """CLIP's image encoder on pictures of any size from 32 x 32 up.
+    """CLIP's image encoder on images of any size from 32 x 32 up.
 
     `visual` is the loaded CLIP's, with this project's attention pool in the place of its own; its
     `state_dict()` keeps the names of CLIP and of the authors' file.
@@ -53,7 +53,7 @@ class HighLevelEncoder(nn.Module):
         return self.visual.output_dim
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Features (N, features), not normalised, of pictures (N, 3, H, W) in [0, 1]."""
+        """Features (N, features), not normalised, of images (N, 3, H, W) in [0, 1]."""
         if self.training:  # BatchNorm has to see all of a batch at once
             return self.visual((pictures - self.mean) / self.std)
         rows = max(HALO, BAND_PIXELS // pictures.shape[-1]) // SHALLOW_STRIDE * SHALLOW_STRIDE
@@ -63,7 +63,7 @@ class HighLevelEncoder(nn.Module):
         return maps
 
     def _shallow(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Maps (N, C, h, w) of pictures (N, 3, H, W), a quarter of their size."""
+        """Maps (N, C, h, w) of images (N, 3, H, W), a quarter of their size."""
         maps = (pictures - self.mean) / self.std
         for name in SHALLOW:
             maps = getattr(self.visual, name)(maps)
@@ -76,7 +76,7 @@ def in_bands(
     """`layers(pictures)` computed in horizontal bands, so that only the result is whole in memory.
 
     A band is computed with HALO rows above and below, whose results are dropped: they saw the cut
-    where the picture goes on.
+    where the image goes on.
 
     Args:
         layers: convolutions that together see no more than HALO rows beyond a pixel and make maps
@@ -108,7 +108,7 @@ def antonym_quality(features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     the mean over the pairs.
 
     Args:
-        features: (N, F) of pictures.
+        features: (N, F) of images.
         text: (P, 2, F) of P pairs of prompts, the good one first.
     """
     cosines = torch.einsum("nf,psf->nps", F.normalize(features), F.normalize(text, dim=-1))  # (N, P, 2)

@@ -1,4 +1,4 @@
-"""The content encoder: EfficientNet-Lite0 without its last layers, which knows what a picture shows."""
+"""The content encoder: EfficientNet-Lite0 without its last layers, which knows what an image shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Channels at a 16th of the picture's size and at a 32nd, which are its features in this order.
+# Channels at a 16th of the image's size and at a 32nd, which are its features in this order.
 MIDDLE_FEATURES, LAST_FEATURES = 112, 192
 SEMANTIC_FEATURES = MIDDLE_FEATURES + LAST_FEATURES
 # As the network was trained: bytes less 127, over 128.
@@ -23,11 +23,11 @@ LAST_BLOCKS = STAGES[-1][-1]
 
 
 class SemanticEncoder(nn.Module):
-    """EfficientNet-Lite0 up to its 192 channels at a 32nd of the picture's size (Tan and Le, ICML 2019).
+    """EfficientNet-Lite0 up to its 192 channels at a 32nd of the image's size (Tan and Le, ICML 2019).
 
     Quality as people judge it depends on what is shown, which the low-level encoder does not know and CLIP
     does; this network is a fiftieth of CLIP's, so that it can be part of the repository. Half-way it also
-    sees well whether a picture was distorted. Its batch normalisations are folded into the convolutions. For
+    sees well whether an image was distorted. Its batch normalisations are folded into the convolutions. For
     inference alone.
     """
 
@@ -42,7 +42,7 @@ class SemanticEncoder(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Means over places, (N, 304), float32, of pictures (N, 3, H, W) in [0, 1]: middle, then last."""
+        """Means over places, (N, 304), float32, of images (N, 3, H, W) in [0, 1]: middle, then last."""
         # In this layout the filters of single channels take half the time.
         pictures = ((pictures - MEAN) / DEVIATION).contiguous(memory_format=torch.channels_last)
         middle = self.blocks[:-LAST_BLOCKS](F.relu6(self.stem(pictures)))

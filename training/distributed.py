@@ -87,7 +87,11 @@ def leave_processes() -> None:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Replace each parameter's gradient by its mean over the processes."""
+    """Replace each parameter's gradient by its mean over the processes.
+
+    DistributedDataParallel would too, but stops at parameters that get no gradient, as the biases of the keys
+    do and, with positions=none, the positional embedding.
+    """
     if processes() == 1:
         return
     for parameter in model.parameters():

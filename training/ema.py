@@ -14,7 +14,7 @@ def between(first: torch.nn.Module, second: torch.nn.Module, share: float) -> to
     """A network whose weights and BatchNorm statistics are `share first + (1 - share) second`.
 
     `first` and `second` are of one kind; what is no floating-point number is as in `second`. Of a network and
-    what it became on another set, such a mean does better on a third kind of pictures than either, as
+    what it became on another set, such a mean does better on a third kind of images than either, as
     Wortsman et al. (Robust fine-tuning of zero-shot models, CVPR 2022) found.
     """
     mean = copy.deepcopy(second)

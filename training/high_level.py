@@ -1,4 +1,4 @@
-"""Training of the high-level encoder: CLIP's good pictures gather, its bad ones too (method.md part 2)."""
+"""Training of the high-level encoder: CLIP's good images gather, its bad ones too (method.md part 2)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ProjectedEncoder(nn.Module):
         return self
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Features (N, F) of pictures (N, 3, H, W) in [0, 1]."""
+        """Features (N, F) of images (N, 3, H, W) in [0, 1]."""
         return self.encoder(pictures)
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
@@ -74,10 +74,10 @@ class ProjectedEncoder(nn.Module):
 def high_level_task(config: HighLevelTraining) -> Task:
     """Everything that the loop needs to train the high-level encoder as `config` says.
 
-    Reads every photograph's bytes, and joins the other processes where torchrun started several.
+    Reads every image's bytes, and joins the other processes where torchrun started several.
 
     Raises:
-        UserError: photographs that cannot be trained on.
+        UserError: images that cannot be trained on.
         UserError: no CLIP, or one that cannot be used.
         ValueError: a device that is not on this machine, or a batch that the processes cannot share.
     """

@@ -36,7 +36,7 @@ class Task:
     data: str
     # Scalar loss of a batch, and scalars to log beside it.
     loss: Callable[[Any], tuple[torch.Tensor, dict[str, torch.Tensor]]]
-    # The photographs in a batch, for the message when its loss is not finite.
+    # The images in a batch, for the message when its loss is not finite.
     names: Callable[[Any], list[str]]
     # Writes the weights as a score script reads them; receives the path without suffix and the steps done.
     export: Callable[[Path, int], Path]

@@ -29,7 +29,7 @@ from training.loop import Task
 from utils.cli import say
 from utils.errors import UserError
 
-SCORING = """Score with them, DIR being a folder of sharp, undistorted photographs:
+SCORING = """Score with them, DIR being a folder of sharp, undistorted images:
 python test_zeroshot.py --ll_model_weights_path {} --pristine_img_dir DIR --img_dir ..."""
 
 
@@ -101,7 +101,7 @@ def _start_weights(start: str) -> LowLevelWeights:
 
 
 def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
-    """The photographs of all sets, with FSIM of their versions (minutes where it is new) and targets.
+    """The images of all sets, with FSIM of their versions (minutes where it is new) and targets.
 
     Raises:
         UserError: a set that cannot be trained on, or none.
@@ -163,10 +163,10 @@ def low_level_loss(
     precision: torch.dtype,
     layout: torch.memory_format,
 ) -> torch.Tensor:
-    """The loss of a batch: a mean over all rows; for the contrast photographs with equal D are stacked.
+    """The loss of a batch: a mean over all rows; for the contrast images with equal D are stacked.
 
     For the contrast each view passes the network by itself, so that BatchNorm sees one view at a time, as
-    in the release; taught features compare no views, and all pictures pass at once.
+    in the release; taught features compare no views, and all images pass at once.
     """
 
     def features(pictures: torch.Tensor) -> torch.Tensor:

@@ -98,7 +98,7 @@ def add_fields(parser: argparse.ArgumentParser, config: Any, flags: Iterable[Fla
 
 
 def add_scored_images(parser: argparse.ArgumentParser) -> None:
-    """Which images with scores: a rated set or a table; arguments of `Evaluation.protocol.load_images`."""
+    """Which images: a rated set, a table of scores or a folder; arguments of `Evaluation.protocol`."""
     from datasets.rated.layouts import RATED_SETS
 
     add = parser.add_argument
@@ -106,7 +106,11 @@ def add_scored_images(parser: argparse.ArgumentParser) -> None:
     add("--scores", default="", help="table of images and their scores, a CSV, instead of --dataset")
     add("--image_column", default="", help="its column of file names; default: the usual names")
     add("--mos_column", default="", help="its column of scores; default: the usual names")
-    add("--img_dir", default="", help="folder of the set, or of the table's images")
+    add(
+        "--img_dir",
+        default="",
+        help="folder of the set or the table's images; alone, its images are taken",
+    )
 
 
 def add_set(parser: argparse.ArgumentParser, what: str) -> None:

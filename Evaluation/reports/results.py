@@ -202,4 +202,4 @@ def _words(value: Any) -> str:
         return "; ".join(f"{key} {_words(part)}" for key, part in value.items())
     if isinstance(value, list):
         return ", ".join(_words(part) for part in value)
-    return "none" if value is None else str(value)
+    return "none" if value in (None, "") else str(value)

@@ -1,1 +1,1 @@
-"""Distorted versions of photographs: made, and what a network can be told of them."""
+"""Distorted versions of images: made, and what a network can be told of them."""

@@ -1,10 +1,10 @@
-"""Distortions of photographs, each with one strength.
+"""Distortions of images, each with one strength.
 
-A distortion is a function of (picture, level, rng): picture (H, W, 3) float32 or float64 in [0, 1] as
-displays take it (sRGB); level in [0, 1], or above for a picture that is made smaller afterwards; what is
-random comes from rng. It returns a new picture of the same
+A distortion is a function of (image, level, rng): image (H, W, 3) float32 or float64 in [0, 1] as
+displays take it (sRGB); level in [0, 1], or above for an image that is made smaller afterwards; what is
+random comes from rng. It returns a new image of the same
 shape and dtype, in [0, 1]. With the same rng state a higher level is a larger error. Lengths are in
-pixels whatever the picture's size, because quality is judged at full resolution. Between levels 0 (just
+pixels whatever the image's size, because quality is judged at full resolution. Between levels 0 (just
 visible) and 1 (the worst that people upload) strengths grow geometrically, as perception does:
 
 ================  =====================================  ==============  ==============
@@ -48,10 +48,10 @@ from utils.errors import UserError
 
 Distortion = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
-# What comes of the file that a picture is kept in, and so after all else.
+# What comes of the file that an image is kept in, and so after all else.
 FILE_KINDS = frozenset(("jpeg", "jpeg2000"))
 
-# Strengths at level 0 and level 1 of what an even shrinking of the picture by a factor f weakens, and the
+# Strengths at level 0 and level 1 of what an even shrinking of the image by a factor f weakens, and the
 # power of f by which it does: lengths and deviations of noise become f times what they were, and f^-2
 # times as many photo-electrons come to a pixel.
 _WEAKENED = {
@@ -100,7 +100,7 @@ def part_levels(
 
 
 def level_before_shrinking(kind: str, level: float, factor: float) -> float:
-    """The level at which a picture must be distorted so that `level` is left once it is made `factor` times
+    """The level at which an image must be distorted so that `level` is left once it is made `factor` times
     as large; above 1 where need be.
 
     Lengths and independent noise are made good to a fifth of their error at half the size; dark_noise, which
@@ -163,7 +163,7 @@ def white_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> 
 def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """A shot in poor light brought up by gain: photons are counted, read noise is added.
 
-    The lens and the scene are the picture's; `electrons` is what white would have gathered. Noise is
+    The lens and the scene are the image's; `electrons` is what white would have gathered. Noise is
     strongest in dark areas once the display's curve is applied, and a pixel wide or more, because
     every sensor pixel sees one colour only and the others are interpolated.
     """
@@ -199,12 +199,12 @@ def resample(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.
 
 
 def low_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Everything drawn towards the picture's mean grey."""
+    """Everything drawn towards the image's mean grey."""
     return _stretch(picture, _geometric(0.85, 0.2, level))
 
 
 def high_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Everything pushed away from the picture's mean grey until it clips."""
+    """Everything pushed away from the image's mean grey until it clips."""
     return _stretch(picture, _geometric(1.15, 3.0, level))
 
 
@@ -291,7 +291,7 @@ def _blur_light(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
     half = kernel.shape[0] // 2
     kernel = (kernel / kernel.sum()).astype(picture.dtype)
-    # "symmetric" is what scipy.ndimage calls "reflect"; it also takes pictures smaller than the kernel.
+    # "symmetric" is what scipy.ndimage calls "reflect"; it also takes images smaller than the kernel.
     padded = np.pad(_to_linear(picture), ((half, half), (half, half), (0, 0)), mode="symmetric")
     return _to_display(signal.fftconvolve(padded, kernel[..., None], mode="valid", axes=(0, 1)))
 

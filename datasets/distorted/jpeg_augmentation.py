@@ -1,4 +1,4 @@
-"""Compression that every picture meets on its way to a reader, and that is no fault of it."""
+"""Compression that every image meets on its way to a reader, and that is no fault of it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SUBSAMPLINGS = (0, 2, 2)
 
 
 def deliver(pictures: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
-    """Pictures (D, 3, S, S) in [0, 1], each with probability `share` through a JPEG file of good quality.
+    """Images (D, 3, S, S) in [0, 1], each with probability `share` through a JPEG file of good quality.
 
     Grey level 0..255 are rounded on the way, as in any file. The generator is asked three times a
-    picture whatever comes out, so that one picture's draw does not move the next one's.
+    image whatever comes out, so that one image's draw does not move the next one's.
     """
     draws = torch.rand(len(pictures), 3, generator=generator).tolist()
     low, high = QUALITIES

@@ -1,15 +1,15 @@
-"""Folder-per-image sets from plain photographs: the reference and distorted versions of it.
+"""Folder-per-image sets from plain images: the reference and distorted versions of it.
 
     OUTPUT/synthesis.json                              the configuration all folders were made with
-    OUTPUT/<photograph>_s<short side>_c<crop>/00_REF.bmp
+    OUTPUT/<image>_s<short side>_c<crop>/00_REF.bmp
                                               01_jpeg_0.43.bmp      number, kind, level
                                               02_lens_blur_0.31+jpeg_0.22.bmp   of each part
 
-With a factor of `shrink` below 1 the pictures are so much smaller than the photograph's size in the folder's
+With a factor of `shrink` below 1 the images are so much smaller than the image's size in the folder's
 name, and levels are those that are left. The crop's number tells which factor.
 
-A folder's bytes follow from the configuration, the photograph's file name and pixels, the size and the crop,
-so the number of processes and the order and company of photographs do not matter. A folder appears only when
+A folder's bytes follow from the configuration, the image's file name and pixels, the size and the crop,
+so the number of processes and the order and company of images do not matter. A folder appears only when
 it is complete: an interrupted run goes on where it stopped.
 """
 
@@ -54,7 +54,7 @@ class Summary:
     """What a run did; `failures` are sentences "PATH: reason."."""
 
     folders: int = 0
-    versions: int = 0  # pictures, references counted
+    versions: int = 0  # images, references counted
     bytes: int = 0
     present: int = 0  # folders that an earlier run had finished
     failures: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Folder:
-    """One folder to make: a photograph shrunk to a short side in pixels, and one crop of it.
+    """One folder to make: an image shrunk to a short side in pixels, and one crop of it.
 
     Its versions are made `shrink` times as large once they are distorted.
     """
@@ -76,9 +76,9 @@ class _Folder:
 def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers: int) -> Summary:
     """Makes the folders of every image that `photos` name, files or folders of them, under `output`.
 
-    Finished folders are left as they are; photographs that cannot be read are reported in the summary.
+    Finished folders are left as they are; images that cannot be read are reported in the summary.
     Raises `UserError` on an unknown kind or an `output` made with another one, `UserError` on
-    a folder in `photos` without pictures, and `OSError` where `output` cannot be written.
+    a folder in `photos` without images, and `OSError` where `output` cannot be written.
     """
     for kind in config.kinds:
         for alternative in kind.split("|"):
@@ -135,7 +135,7 @@ def _one_of(kind: str, rng: np.random.Generator) -> str:
 def versions(
     reference: np.ndarray, config: Synthesis, rng: np.random.Generator, shrink: float = 1.0
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Names without suffix and pictures, (H, W, 3) uint8, of a folder; the reference comes first.
+    """Names without suffix and images, (H, W, 3) uint8, of a folder; the reference comes first.
 
     They are `shrink` times as large as `reference`. Distortions up to the first that is a file's are made
     before, as strong as leaves the level that the name tells; the others after.
@@ -184,7 +184,7 @@ def _settle(output: Path, config: Synthesis) -> None:
 
 
 def names_of(paths: Sequence[Path]) -> dict[Path, str]:
-    """What folders of each photograph are called: its stem, or as much more as tells it from others.
+    """What folders of each image are called: its stem, or as much more as tells it from others.
 
     Upper and lower case count as equal, because many file systems hold them so.
     """
@@ -204,7 +204,7 @@ def names_of(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
-    """All folders of one photograph; the second of `job` is their path without size and crop."""
+    """All folders of one image; the second of `job` is their path without size and crop."""
     path, prefix, config = job
     summary = Summary()
     try:
@@ -227,13 +227,13 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
 
 
 def _plan(prefix: Path, size: tuple[int, int], config: Synthesis) -> list[_Folder]:
-    """The folders of a photograph of `size` (H, W)."""
+    """The folders of an image of `size` (H, W)."""
     own, folders = min(size), []
     for short in dict.fromkeys(min(side or own, own) for side in config.short_sides):
         for crop in range(config.crops):
             shrink = config.shrink[crop % len(config.shrink)]
             whole = config.crop_size == 0 or max(_shrunk(size, short)) <= _crop_side(config, shrink)
-            # Where nothing can be cut off, further crops would be the same picture.
+            # Where nothing can be cut off, further crops would be the same image.
             if not whole or crop < len(config.shrink):
                 path = prefix.with_name(f"{prefix.name}_s{short}_c{crop}")
                 folders.append(_Folder(path, short, crop, shrink))
@@ -241,7 +241,7 @@ def _plan(prefix: Path, size: tuple[int, int], config: Synthesis) -> list[_Folde
 
 
 def _crop_side(config: Synthesis, shrink: float) -> int:
-    """Side of a crop that is `config.crop_size` once it is shrunk; 0 for the whole picture."""
+    """Side of a crop that is `config.crop_size` once it is shrunk; 0 for the whole image."""
     return round(config.crop_size / shrink)
 
 

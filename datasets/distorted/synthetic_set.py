@@ -1,10 +1,10 @@
-"""A rated set that costs no human score: photographs, distorted and labelled with FSIMc to the photograph.
+"""A rated set that costs no human score: images, distorted and labelled with FSIMc to the image.
 
-    OUTPUT/images/<photograph>_<kind>_<level>.png
-    OUTPUT/scores.csv            image, mos (FSIMc), reference (the photograph), kind, level
+    OUTPUT/images/<image>_<kind>_<level>.png
+    OUTPUT/scores.csv            image, mos (FSIMc), reference (the image), kind, level
 
 FSIMc compares versions of one content; between contents its scale is not that of people. So the set tells
-whether a score follows the strength of a distortion, not whether it agrees with opinion.
+whether a score follows the strength of a distortion, not whether it agrees with MOS.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ KINDS = ("jpeg", "jpeg2000", "gaussian_blur", "white_noise")
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SCORES, IMAGES = "scores.csv", "images"
 COLUMNS = ("image", "mos", "reference", "kind", "level")
-# Text of a version's PNG: the digest of the photograph that it was made from.
+# Text of a version's PNG: the digest of the image that it was made from.
 _SOURCE = "photograph sha256"
 
 
 @dataclass(frozen=True)
 class Version:
-    """A distorted picture: its file's name, FSIMc in (0, 1] to its photograph, and how it was made."""
+    """A distorted image: its file's name, FSIMc in (0, 1] to its image, and how it was made."""
 
     image: str
     mos: float
@@ -55,24 +55,24 @@ class SyntheticSummary:
     """What a run did; `failures` are sentences "PATH: reason."."""
 
     versions: tuple[Version, ...]
-    kept: int  # of the versions: pictures that an earlier run had written
+    kept: int  # of the versions: images that an earlier run had written
     failures: tuple[str, ...]
 
 
 def make_synthetic_set(photos: Path, output: Path, limit: int | None = None) -> SyntheticSummary:
-    """Write the versions of the photographs in `photos` and, last, the table of their labels.
+    """Write the versions of the images in `photos` and, last, the table of their labels.
 
-    A version that is there whole, and of the same photograph, is kept. No table is written where no
-    photograph could be read.
+    A version that is there whole, and of the same image, is kept. No table is written where no
+    image could be read.
 
     Args:
-        photos: folder of good photographs, taken whole at their own size.
+        photos: folder of good images, taken whole at their own size.
         output: folder of the set, made where it is missing.
-        limit: photographs to take, the first by name; None takes all.
+        limit: images to take, the first by name; None takes all.
 
     Raises:
         UserError: `limit` is under 1.
-        UserError: `photos` is missing or holds no picture.
+        UserError: `photos` is missing or holds no image.
         OSError: `output` cannot be written.
     """
     if limit is not None and limit < 1:
@@ -108,7 +108,7 @@ def distorted(photograph: np.ndarray, file_name: str, kind: str, level: float) -
 
 
 def load_synthetic_set(folder: str | Path) -> tuple[RatedSet, tuple[str, ...]]:
-    """The set that `make_synthetic_set` wrote into `folder`, and the kind of each of its pictures.
+    """The set that `make_synthetic_set` wrote into `folder`, and the kind of each of its images.
 
     Raises:
         UserError: the table is missing or damaged, or lacks a column or a cell of one.
@@ -124,7 +124,7 @@ def load_synthetic_set(folder: str | Path) -> tuple[RatedSet, tuple[str, ...]]:
 
 
 def of_each_photograph(images: Sequence[RatedImage]) -> np.ndarray:
-    """Number of the photograph of each picture (N,), counted in order of first appearance."""
+    """Number of the image of each image (N,), counted in order of first appearance."""
     numbers: dict[str | None, int] = {}
     return np.array([numbers.setdefault(image.reference, len(numbers)) for image in images])
 
@@ -141,7 +141,7 @@ def _photograph(path: Path) -> np.ndarray:
 
 
 def _versions(path: Path, name: str, photograph: np.ndarray, images: Path) -> Iterator[tuple[Version, bool]]:
-    """All versions of a photograph, each with whether its picture was there."""
+    """All versions of an image, each with whether its image was there."""
     reference = _described(photograph)
     source = hashlib.sha256(repr(photograph.shape).encode() + photograph.tobytes()).hexdigest()
     for kind in KINDS:
@@ -161,7 +161,7 @@ def _described(pixels: np.ndarray) -> FsimDescription:
 
 
 def _kept(file: Path, source: str) -> np.ndarray | None:
-    """The picture in `file`; None where there is none, it is damaged, or was made of another photograph."""
+    """The image in `file`; None where there is none, it is damaged, or was made of another image."""
     try:
         pixels = decode_pixels(file)
     except UserError:

@@ -1,4 +1,4 @@
-"""Where a rated set lies: its root, its score file and its pictures, from whatever folder of it was named."""
+"""Where a rated set lies: its root, its score file and its images, from whatever folder of it was named."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def find_scores(folder: Path, layout: Layout, lookup: FileLookup) -> tuple[Path,
 
 
 def picture_places(folder: Path, root: Path, layout: Layout, lookup: FileLookup) -> list[list[Path]]:
-    """Where the pictures may be, best first; each place is one folder or several that share them.
+    """Where the images may be, best first; each place is one folder or several that share them.
 
-    A folder that was named goes before all others, together with those that share the pictures with it.
+    A folder that was named goes before all others, together with those that share the images with it.
     """
     places = [found for pattern in layout.images if (found := lookup.match(root, pattern))]
     named = next((place for place in places if _resolved([folder]) <= _resolved(place)), [folder])
@@ -52,7 +52,7 @@ def picture_places(folder: Path, root: Path, layout: Layout, lookup: FileLookup)
 
 
 def locate(image: str, folders: Sequence[Path], lookup: FileLookup) -> Path:
-    """The picture's file in the first of `folders` that has it; where none has, its place in the first."""
+    """The image's file in the first of `folders` that has it; where none has, its place in the first."""
     paths = [lookup.find(folder / image) for folder in folders]
     return next((path for path in paths if is_there(path)), paths[0])
 
@@ -60,13 +60,13 @@ def locate(image: str, folders: Sequence[Path], lookup: FileLookup) -> Path:
 def other_versions(
     image: str, taken: Sequence[Path], places: Sequence[Sequence[Path]], lookup: FileLookup
 ) -> list[Path]:
-    """Folders besides those that were taken in which the picture is too, as sets of several sizes have it."""
+    """Folders besides those that were taken in which the image is too, as sets of several sizes have it."""
     others = (place for place in places if not _resolved(place) & _resolved(taken))
     return [place[0] for place in others if locate(image, place, lookup).is_file()]
 
 
 def passed_over(folder: Path, taken: Sequence[Path], root: Path) -> bool:
-    """Whether `folder`, one inside the set, was named but the pictures are elsewhere."""
+    """Whether `folder`, one inside the set, was named but the images are elsewhere."""
     inside = (folder.resolve(), *folder.resolve().parents)
     return root.resolve() in inside[1:] and not _resolved(taken) & set(inside)
 

@@ -31,21 +31,21 @@ class Layout:
     range: tuple[float, float] | None
     # Score files, or folders of them, best first: relative to them the root is known.
     scores: tuple[str, ...]
-    # Folders of the pictures, best first. Where a pattern names several, the pictures are spread over them.
+    # Folders of the images, best first. Where a pattern names several, the images are spread over them.
     images: tuple[str, ...]
     # From the score file to the ratings in the set's order.
     read: Callable[[Path], list[Rating]]
-    # What may not lie on both sides of a split: a picture, or a content; or the authors have split it.
+    # What may not lie on both sides of a split: an image, or a content; or the authors have split it.
     split: SplitRule
-    # Pictures of the whole set, without those in `left_out`; None: any number.
+    # Images of the whole set, without those in `left_out`; None: any number.
     expected: int | None
     citation: str
     licence: str
     # Other names it goes by.
     aliases: tuple[str, ...] = ()
-    # Names, lower case, of rated pictures that are not part of the test.
+    # Names, lower case, of rated images that are not part of the test.
     left_out: frozenset[str] = frozenset()
-    # Name, lower case -> (height, width) to which the protocol resizes the picture.
+    # Name, lower case -> (height, width) to which the protocol resizes the image.
     resized: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     # File (a pattern) beside the scores -> the sentence to be said where it is not there.
     advised: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +62,7 @@ _ROWS = (
         read=readers.read_clive,
         split="image",
         expected=1162,
-        # The training pictures of the crowd lie in a folder of their own, and nobody tests on them.
+        # The training images of the crowd lie in a folder of their own, and nobody tests on them.
         left_out=frozenset(f"t{n}.bmp" for n in range(1, 8)),
         # The two that are not 500 x 500; the authors squeeze them, aspect not kept.
         resized={"1024.jpg": (500, 500), "1113.jpg": (500, 500)},
@@ -199,7 +199,7 @@ _ROWS = (
     ),
     Layout(
         name="PIPAL",
-        # Elo: higher is better; comparable mainly among the pictures of one reference.
+        # Elo: higher is better; comparable mainly among the images of one reference.
         kind="MOS",
         range=(916, 1837),
         scores=("Train_Label", "MOS_Scores_train", "pipal*_train.txt"),

@@ -1,4 +1,4 @@
-"""From the score files of a rated set to one rating a picture; a small function for each native format.
+"""From the score files of a rated set to one rating an image; a small function for each native format.
 
 A reader takes the path of the set's score file (or folder of them), finds what lies beside it, and
 gives the ratings in the file's order, scores as they are written.
@@ -39,7 +39,7 @@ MOS_COLUMNS = ("mos", "dmos", "score", "mean_opinion_score", "quality")
 # LIVE's blocks in the order of its score file; entry k of a block is FOLDER/imgk.bmp.
 LIVE_BLOCKS = {"jp2k": 227, "jpeg": 233, "wn": 174, "gblur": 174, "fastfading": 174}
 
-# CSIQ's distortions as the workbook writes them -> folder, and token in the picture's name.
+# CSIQ's distortions as the workbook writes them -> folder, and token in the image's name.
 CSIQ_DISTORTIONS = {
     "noise": ("awgn", "AWGN"), "blur": ("blur", "BLUR"), "contrast": ("contrast", "contrast"),
     "fnoise": ("fnoise", "fnoise"), "jpeg": ("jpeg", "JPEG"), "jpeg 2000": ("jpeg2000", "jpeg2000"),
@@ -51,9 +51,9 @@ _CID2013_SETS = ("I", "II", "III", "IV", "V", "VI")
 
 @dataclass(frozen=True)
 class Rating:
-    """A picture's score as its authors wrote it, and where in which file.
+    """An image's score as its authors wrote it, and where in which file.
 
-    `image` is relative to the set's folder of pictures. Pictures of one content (reference picture,
+    `image` is relative to the set's folder of images. Images of one content (reference image,
     prompt, scene) share their `reference`; `split` is the official part they belong to.
     """
 
@@ -144,7 +144,7 @@ def read_koniq(path: Path) -> list[Rating]:
 
 
 def read_spaq(path: Path) -> list[Rating]:
-    """A workbook with a row a picture; its other columns are attributes."""
+    """A workbook with a row an image; its other columns are attributes."""
     rows = read_table(path, ("image name", "mos"), sheet="Sheet1")
     return [rating(row, row.text("image name"), "mos") for row in rows]
 
@@ -164,7 +164,7 @@ def read_flive(path: Path) -> list[Rating]:
     if test is not None:
         parts.update({_bare(row.text("name_image")): "test" for row in read_table(test, ("name_image",))})
     return [
-        # Three pictures are in no official part.
+        # Three images are in no official part.
         rating(row, row.text("name"), "mos", split=parts.get(_bare(row.text("name"))))
         for row in read_table(path, ("name", "mos"))
     ]
@@ -193,7 +193,7 @@ def read_live(path: Path) -> list[Rating]:
 
 
 def read_csiq(path: Path) -> list[Rating]:
-    """The sheet that lists all pictures by reference; names are put together from its columns."""
+    """The sheet that lists all images by reference; names are put together from its columns."""
     columns = ("image", "dst_type", "dst_lev", "dmos")
     ratings = []
     for row in read_table(path, columns, sheet="all_by_image"):
@@ -230,7 +230,7 @@ def read_pipal(path: Path) -> list[Rating]:
 
 
 def read_cid2013(path: Path) -> list[Rating]:
-    """The workbook's realigned scores, which alone compare across its six sets of pictures."""
+    """The workbook's realigned scores, which alone compare across its six sets of images."""
     ratings = []
     for row in read_table(path, ("source_id", "realigned mos"), sheet="CID2013 MOS"):
         name = row.text("source_id").removesuffix(".jpg")
@@ -244,13 +244,13 @@ def read_cid2013(path: Path) -> list[Rating]:
 
 
 def read_agiqa(path: Path) -> list[Rating]:
-    """A CSV; of its two scores that of quality. Pictures of one prompt are one content."""
+    """A CSV; of its two scores that of quality. Images of one prompt are one content."""
     rows = read_table(path, ("name", "prompt", "mos_quality"))
     return [rating(row, row.text("name"), "mos_quality", row.text("prompt")) for row in rows]
 
 
 def read_bid(path: Path) -> list[Rating]:
-    """A workbook that numbers its pictures."""
+    """A workbook that numbers its images."""
     rows = read_table(path, ("image number", "average subjective grade"), sheet="Plan1")
     return [
         rating(row, f"DatabaseImage{int(row.number('image number')):04d}.JPG", "average subjective grade")
@@ -259,7 +259,7 @@ def read_bid(path: Path) -> list[Rating]:
 
 
 def read_uhd_iqa(path: Path) -> list[Rating]:
-    """A CSV; the official part is the folder of the picture too."""
+    """A CSV; the official part is the folder of the image too."""
     rows = read_table(path, ("image_name", "quality_mos", "set"))
     return [
         rating(row, f"{row.text('set')}/{row.text('image_name')}", "quality_mos", split=_part(row, "set"))

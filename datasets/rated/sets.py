@@ -1,4 +1,4 @@
-"""Pictures with human scores: the rated sets in their native layouts, and any table of scores.
+"""Images with human scores: the rated sets in their native layouts, and any table of scores.
 
 A rated set is a row of `RATED_SETS` (datasets/rated_layouts.py). Whatever its authors publish, the
 scores are handed on so that higher is better.
@@ -28,11 +28,11 @@ from utils.errors import UserError
 
 @dataclass(frozen=True)
 class RatedImage:
-    """A picture with its name in the set and its mean opinion score, higher is better.
+    """An image with its name in the set and its mean MOS score, higher is better.
 
     `mos` is in the set's own range, with its sign turned where the set publishes a DMOS; None where
     nobody rated it. `size` is the (height, width) to which the protocol resizes it before scoring; None
-    keeps its own. Pictures of one content (reference, prompt, scene) share their `reference`; `split` is
+    keeps its own. Images of one content (reference, prompt, scene) share their `reference`; `split` is
     the official part.
     """
 
@@ -46,12 +46,12 @@ class RatedImage:
 
 @dataclass(frozen=True)
 class RatedSet:
-    """The pictures of a set in the order of its score file.
+    """The images of a set in the order of its score file.
 
     `missing` names those whose file is not there; they are among `images` all the same. `expected`
-    is the number of pictures of the whole set, None where no such number is known. `kind` and
+    is the number of images of the whole set, None where no such number is known. `kind` and
     `native_range` are those of the scores as published: a DMOS is lower where the quality is higher.
-    `scores` is the file (or folder) they were read from, `folders` hold the pictures, `remarks` are
+    `scores` is the file (or folder) they were read from, `folders` hold the images, `remarks` are
     sentences that a user of the scores should read.
     """
 
@@ -75,7 +75,7 @@ class RatedSet:
 
     @property
     def split_rule(self) -> SplitRule:
-        """How to split it: by the official parts or by contents where they are known, else by pictures."""
+        """How to split it: by the official parts or by contents where they are known, else by images."""
         if any(image.split for image in self.images):
             return "official"
         return "reference" if any(image.reference for image in self.images) else "image"
@@ -86,7 +86,7 @@ def load_rated_set(name: str, folder: str | Path) -> RatedSet:
 
     Args:
         name: a key of `RATED_SETS` or one of its aliases, in any case, with or without hyphens.
-        folder: the set's root, a folder of its pictures up to two levels below the root, or a folder up
+        folder: the set's root, a folder of its images up to two levels below the root, or a folder up
             to two levels above it.
 
     Raises:
@@ -137,7 +137,7 @@ def find_layout(name: str) -> Layout:
 
 
 def shortfall(rated: RatedSet) -> list[str]:
-    """Sentences on what a set lacks: pictures that its score file names, and pictures of the whole set."""
+    """Sentences on what a set lacks: images that its score file names, and images of the whole set."""
     sentences = []
     if rated.missing:
         sentences.append(
@@ -152,10 +152,10 @@ def shortfall(rated: RatedSet) -> list[str]:
 
 
 def unrated_folder(folder: str | Path) -> RatedSet:
-    """The pictures of a folder, sorted by name, without scores.
+    """The images of a folder, sorted by name, without scores.
 
     Raises:
-        UserError: the folder is missing or holds no picture.
+        UserError: the folder is missing or holds no image.
     """
     return RatedSet(str(folder), tuple(RatedImage(path.name, path) for path in list_images(folder)))
 
@@ -163,7 +163,7 @@ def unrated_folder(folder: str | Path) -> RatedSet:
 def _assemble(
     layout: Layout, scores: Path, ratings: Sequence[Rating], places: Sequence[list[Path]], lookup: FileLookup
 ) -> RatedSet:
-    """The set, its pictures looked for in the first of `places` that has any of them."""
+    """The set, its images looked for in the first of `places` that has any of them."""
     if not ratings:
         raise UserError(f"{scores}: has no line with a score.")
     name = layout.name if layout.expected else scores.name

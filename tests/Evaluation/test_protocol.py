@@ -11,7 +11,7 @@ from utils.errors import UserError
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with one picture and a table of its score, and CLIVE with one picture."""
+    """A folder with one image and a table of its score, and CLIVE with one image."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "scores.csv").write_text("image,mos\na.png,1\n")
     root = tmp_path / "ChallengeDB_release"

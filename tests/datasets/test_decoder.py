@@ -184,7 +184,7 @@ def test_a_file_cut_short_is_an_error_of_ours(tmp_path_factory, suffix, share):
         read = decode_pixels(cut)
     except UserError as error:
         assert str(error).startswith(f"{cut}: ") and str(error).endswith(".") and "\n" not in str(error)
-    else:  # JPEG 2000 is made to be cut; any other whole picture would have to be invented
+    else:  # JPEG 2000 is made to be cut; any other whole image would have to be invented
         assert suffix == "jp2" and read.shape == (40, 60, 3)
 
 

@@ -1,4 +1,4 @@
-"""Which photographs the high-level branch trains on, and what it sees of them."""
+"""Which images the high-level branch trains on, and what it sees of them."""
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def write_folder(path, names, size=(48, 40), seed=0):
-    """Pictures of `size` (width, height) under `names`."""
+    """Images of `size` (width, height) under `names`."""
     path.mkdir(parents=True)
     generator = np.random.default_rng([seed, *path.name.encode()])
     for name in names:

@@ -1,4 +1,4 @@
-"""test_data_efficient.py as a user calls it, on a set of small generated pictures."""
+"""test_data_efficient.py as a user calls it, on a set of small generated images."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from Evaluation.grepq import GRepQ
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """30 pictures of 10 contents, the noisier the worse, and their table."""
+    """30 images of 10 contents, the noisier the worse, and their table."""
     folder = tmp_path_factory.mktemp("place")
     random = np.random.default_rng(0)
     lines = ["image,mos,reference"]
@@ -55,7 +55,7 @@ def test_a_run_leaves_figures_splits_and_plot(run, tmp_path):
     assert {row["images"] for row in content["rows"]} == {6}
     assert len(content["predictions"]) == 6 * 6
     assert list(content["predictions"][0]) == ["n_labels", "split", "image", "mos", "score"]
-    # Noise is easy to see, and opinions are handed on as they are.
+    # Noise is easy to see, and MOS are handed on as they are.
     assert content["summary"][1]["srcc"] > 0.8
     assert all(one["mos"] == 90 - 2.5 * int(one["image"][:2]) for one in content["predictions"])
     with (tmp_path / "out/few_labels.csv").open() as file:
@@ -99,7 +99,7 @@ def test_splits_are_given_back(run, place, tmp_path):
     theirs, ours = result(tmp_path / "out"), result(tmp_path / "b")
     assert [row for row in theirs["rows"] if row["split"] < 2] == ours["rows"]
     assert "2 splits from splits.json, seed 5" in out
-    # A table that lacks one of the pictures.
+    # A table that lacks one of the images.
     shorter = place / "shorter.csv"
     shorter.write_text("\n".join(x for x in (place / "my.csv").read_text().split("\n") if "07.png" not in x))
     status, _, err = run(

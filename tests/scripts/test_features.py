@@ -16,7 +16,7 @@ from Evaluation.grepq import GRepQ
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """The authors' low-level weights and three pictures, whose score file names them in another order."""
+    """The authors' low-level weights and three images, whose score file names them in another order."""
     folder = tmp_path_factory.mktemp("place")
     state = synthetic_weights.low_level_state_dict(0)
     torch.save({"model": {"state_dict": state}}, folder / "low.tar")
@@ -90,7 +90,7 @@ def test_a_second_run_reads_what_is_known(run, place, tmp_path, measured):
     assert run(*low)[0] == 0
     assert len(computed) == 2
     before = np.load(tmp_path / "f.npy")
-    # Another opinion and one picture more: one is computed, the opinion is the new one.
+    # Another MOS and one image more: one is computed, the MOS is the new one.
     (tmp_path / "s.csv").write_text("image,mos\n2.png,3\n0.png,9\n1.png,2\n")
     assert run(*low)[0] == 0
     assert len(computed) == 3

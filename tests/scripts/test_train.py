@@ -203,7 +203,7 @@ def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_pa
 
 
 def test_distortion_targets_are_learnt(tmp_path, run_script):
-    """From photographs to weights whose feature 0 parts white noise from the reference."""
+    """From images to weights whose feature 0 parts white noise from the reference."""
     photos = tmp_path / "photos"
     photos.mkdir()
     generator = np.random.default_rng(0)

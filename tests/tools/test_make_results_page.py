@@ -15,7 +15,7 @@ def call(run_script, monkeypatch, tmp_path):
 
 @pytest.fixture(autouse=True)
 def results(tmp_path):
-    """Two results of six pictures, of which one has no file."""
+    """Two results of six images, of which one has no file."""
     names = ["caf\udce9.png", *(f"{n}.png" for n in range(5))]
     (tmp_path / "pictures").mkdir()
     for name in names[1:]:

@@ -16,7 +16,7 @@ from Evaluation.metrics import srcc
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Two sets of noisy pictures, the second with other noise and another range of opinions."""
+    """Two sets of noisy images, the second with other noise and another range of MOS."""
     folder = tmp_path_factory.mktemp("place")
     random = np.random.default_rng(0)
     for name, count, step, top in (("a", 20, 6, 90), ("b", 12, 9, 5)):
@@ -65,7 +65,7 @@ def test_fitted_then_applied(fit, predict, place, tmp_path):
     assert list(rows[0]) == ["image", "width", "height", "quality", "status"]
     assert [row["image"] for row in rows] == [f"{k:02}.png" for k in range(12)]
     assert srcc(np.array([float(row["quality"]) for row in rows]), -np.arange(12.0)) > 0.8
-    # One picture has the same number alone, and the same by hand.
+    # One image has the same number alone, and the same by hand.
     status, out, _ = predict("--test_img_path", place / "b/03.png")
     assert status == 0
     assert float(out.splitlines()[1].split(",")[3]) == pytest.approx(float(rows[3]["quality"]), rel=1e-4)
@@ -184,7 +184,7 @@ def test_sets_that_make_no_matrix(run_script, place, sets, sentence):
 
 
 def test_features_of_another_weighting_of_patches_are_refused(fit, predict, place, tmp_path):
-    """Such as those of before the middle of a picture weighed most, whose cards do not speak of it."""
+    """Such as those of before the middle of an image weighed most, whose cards do not speak of it."""
     file = tmp_path / "mine.safetensors"
     assert fit("--features", "low_patches")[0] == 0
     card = read_regressor(file).card

@@ -114,7 +114,7 @@ def test_each_cycle_has_the_rates_of_a_run_of_its_length(rise):
 def test_targets_teach_both_views_at_once():
     """The loss of a batch with targets is the taught loss of its two views, the same targets for each."""
     torch.manual_seed(1)
-    # BatchNorm tells one pass of all pictures from one of each view.
+    # BatchNorm tells one pass of all images from one of each view.
     model = torch.nn.Sequential(
         torch.nn.BatchNorm2d(3), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 6)
     )
@@ -172,6 +172,10 @@ def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
     save_tensors(wanted, Path("first.safetensors"), {}, torch.float16)
     config = LowLevelTraining(start="first.safetensors", start_share=0.25, ema=0.9, device="cpu")
     task = low_level_task(config)
+    # A run is not gone on with when its start has changed.
+    save_tensors(LowLevelEncoder(), Path("second.safetensors"), {}, torch.float16)
+    other = low_level_task(dataclasses.replace(config, start="second.safetensors"))
+    assert other.data != task.data
     for key, value in wanted.state_dict().items():
         expected = value.half().float() if value.is_floating_point() else value
         assert torch.equal(task.model.state_dict()[key], expected)

@@ -22,7 +22,7 @@ SETTINGS = FewLabels(n_labels=(10, 30), splits=3)
 
 @pytest.fixture
 def data():
-    """60 pictures whose opinions follow from 5 of 20 features, and noise."""
+    """60 images whose MOS follow from 5 of 20 features, and noise."""
     random = np.random.default_rng(0)
     features = random.normal(size=(60, 20)).astype(np.float32)
     mos = 50 + 5 * features[:, :5].sum(1) + random.normal(size=60)
@@ -54,7 +54,7 @@ def test_the_opinions_of_the_tested_pictures_change_no_prediction(data):
     (before,) = evaluate(data, splits, replace(SETTINGS, n_labels=(30,), standardise=True))
     tested = [int(name[:2]) for name in splits[0].test]
     data.mos[tested] = 0
-    data.features[tested[0]] += 100  # nor do features of one tested picture change another's
+    data.features[tested[0]] += 100  # nor do features of one tested image change another's
     (after,) = evaluate(data, splits, replace(SETTINGS, n_labels=(30,), standardise=True))
     np.testing.assert_array_equal(before.scores[1:], after.scores[1:])
     assert before.row.alpha == after.row.alpha and before.scores[0] != after.scores[0]

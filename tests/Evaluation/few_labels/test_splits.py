@@ -32,7 +32,7 @@ def test_contents_are_on_one_side():
         assert len(tested) == 3  # a fifth of 17, rounded
         assert len(split.pool) + len(split.test) == 100
     assert "contents, none on both sides" in drawn.rule
-    # A picture without a reference among others with one is a content of its own.
+    # An image without a reference among others with one is a content of its own.
     mixed = [*CONTENTS[:50], *(replace(picture, reference=None) for picture in CONTENTS[50:])]
     split = draw_splits("set", mixed, SETTINGS).splits[0]
     assert len(split.test) > 5 and len(split.pool) + len(split.test) == 100

@@ -21,7 +21,7 @@ METRIC = {"name": "srcc", "value": 0.45678, "low": 0.4, "high": 0.5, "note": ""}
 
 
 def zeroshot(count=40, **more):
-    """A result of as many pictures, whose opinions follow a logistic; the noise grows with the number."""
+    """A result of as many images, whose MOS follow a logistic; the noise grows with the number."""
     score = np.linspace(0.3, 0.5, count)
     noise = np.where(np.arange(count) % 2, 1, -1) * np.arange(count) * 0.4
     mos = 20 + 60 / (1 + np.exp(-(score - 0.4) / 0.03)) + noise
@@ -76,7 +76,7 @@ def page_of(folder, data, pictures=None):
 
 
 def captions(text):
-    """Number, name, opinion, score and difference of each disagreement, in the page's order."""
+    """Number, name, MOS, score and difference of each disagreement, in the page's order."""
     found = re.findall(r"<b>(\d+)</b> (.*?)<br>\S+ (-?[\d.]+), score (-?[\d.]+) \(([+-][\d.]+)\)", text)
     return [(int(n), name, *map(float, numbers)) for n, name, *numbers in found]
 

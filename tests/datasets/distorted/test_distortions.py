@@ -154,7 +154,7 @@ def test_jpeg_shows_its_blocks_and_jpeg2000_does_not():
 
 
 def test_jpeg_at_level_0_is_quality_85():
-    """The documented end, against Pillow's own quality: same tables, so the same picture."""
+    """The documented end, against Pillow's own quality: same tables, so the same image."""
     picture = scene()
     file = io.BytesIO()
     Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(
@@ -197,7 +197,7 @@ def test_chain_applies_both_in_order_at_shares_of_the_level():
 
 @pytest.mark.parametrize("kind", ["gaussian_blur", "lens_blur", "motion_blur", "white_noise"])
 def test_distorting_harder_before_shrinking_leaves_the_level(kind):
-    """Error of a shrunk picture that was distorted at twice the size, against distorted at the end size."""
+    """Error of a shrunk image that was distorted at twice the size, against distorted at the end size."""
     big = ndimage.gaussian_filter(np.random.default_rng(0).random((192, 192, 3)), (6, 6, 0))
     big = ((big - big.mean()) / big.std() * 0.12 + 0.5).clip(0, 1).astype(np.float32)
 

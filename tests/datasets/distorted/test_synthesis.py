@@ -1,4 +1,4 @@
-"""Sets made of photographs: what is written, that it comes out the same, and that a run can be broken off."""
+"""Sets made of images: what is written, that it comes out the same, and that a run can be broken off."""
 
 import dataclasses
 import hashlib
@@ -65,7 +65,7 @@ def test_a_folder_holds_the_reference_first_and_versions_that_differ(tmp_path):
     pictures = [decode_pixels(folder / name) for name in names]
     assert {picture.shape for picture in pictures} == {(64, 64, 3)}
     assert all((picture != pictures[0]).any() for picture in pictures[1:])
-    # The reference is a piece of the photograph, bit for bit.
+    # The reference is a piece of the image, bit for bit.
     whole = decode_pixels(source)
     windows = np.lib.stride_tricks.sliding_window_view(whole, (64, 64, 3))[:, :, 0]
     assert (windows == pictures[0]).all(axis=(2, 3, 4)).any()
@@ -151,7 +151,7 @@ def test_parts_of_a_chain_take_the_share_of_the_level_that_is_set(tmp_path):
 
 
 def test_each_part_of_a_chain_meets_the_picture_at_its_own_size(tmp_path, monkeypatch):
-    """What the file does meets the shrunk picture; all before meets the large one, at another level."""
+    """What the file does meets the shrunk image; all before meets the large one, at another level."""
     photograph(tmp_path / "photos" / "a.png", 200, 200)
     met = []
 
@@ -188,7 +188,7 @@ def test_a_set_of_before_a_field_was_there_goes_on(tmp_path):
 
 
 def test_versions_shrink_after_what_the_camera_and_before_what_the_file_does(tmp_path):
-    """Crop c takes factor c, each a crop so much larger; a whole picture comes once with each factor."""
+    """Crop c takes factor c, each a crop so much larger; a whole image comes once with each factor."""
     photos = tmp_path / "photos"
     photograph(photos / "big.png", 256, 300)
     photograph(photos / "small.png", 128, 144)
@@ -208,7 +208,7 @@ def test_versions_shrink_after_what_the_camera_and_before_what_the_file_does(tmp
         assert reference.shape == (100, 100, 3)
         inner = (reference > 0.2) & (reference < 0.8)
         noise[name] = (noisy - reference)[inner].std()
-        # The file is made of the finished picture.
+        # The file is made of the finished image.
         np.testing.assert_allclose(coded, DISTORTIONS["jpeg"](reference, 0.6, np.random.default_rng(0)))
         assert (both != noisy).any()
     assert noise["big_s256_c1"] == pytest.approx(noise["big_s256_c0"], rel=0.2)
@@ -237,7 +237,7 @@ def test_chains_exclude_fixed_levels_and_the_same_distortion_twice():
 
 
 def test_sizes_and_crops(tmp_path):
-    """Sizes above a photograph's own count once, as its own; where nothing is cut off there is one crop."""
+    """Sizes above an image's own count once, as its own; where nothing is cut off there is one crop."""
     photograph(tmp_path / "photos" / "big.png", 160, 240)
     photograph(tmp_path / "photos" / "small.png", 72, 80)
     config = dataclasses.replace(SMALL, versions=1, short_sides=(0, 500, 80), crops=2, crop_size=96)
@@ -281,9 +281,7 @@ def test_equal_stems_do_not_collide(tmp_path):
         "2/a_S.bmp",
     ):
         photograph(tmp_path / name)
-    sources = [
-        tmp_path / name for name in ("1", "2", "3/x", "4/x", "1")
-    ]  # one twice: its pictures count once
+    sources = [tmp_path / name for name in ("1", "2", "3/x", "4/x", "1")]  # one twice: its images count once
     summary = synthesize(sources, tmp_path / "out", dataclasses.replace(SMALL, versions=1), 1)
     made = folders(tmp_path / "out")
     assert summary.folders == len(made) == len({name.casefold() for name in made}) == 9

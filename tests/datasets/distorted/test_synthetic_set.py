@@ -1,4 +1,4 @@
-"""Pictures labelled with FSIMc: right labels, repeatable bytes, kept versions, clear errors."""
+"""Images labelled with FSIMc: right labels, repeatable bytes, kept versions, clear errors."""
 
 import csv
 
@@ -72,7 +72,7 @@ def test_a_second_run_keeps_what_is_whole_and_makes_the_rest_the_same(photos, ma
     cut, kept = files[0], files[1]
     cut.write_bytes(cut.read_bytes()[:200])
     foreign = output / "images" / "b_jpeg_0.1.png"
-    foreign.write_bytes(kept.read_bytes())  # whole, but of another photograph
+    foreign.write_bytes(kept.read_bytes())  # whole, but of another image
     before = kept.stat().st_mtime_ns
     summary = make_synthetic_set(photos, output, limit=2)
     assert summary.kept == 19

@@ -15,7 +15,7 @@ from utils.errors import UserError
 
 
 def pictures(folder, *names):
-    """A picture of a few pixels under each name, whatever the format its suffix says."""
+    """An image of a few pixels under each name, whatever the format its suffix says."""
     buffer = io.BytesIO()
     Image.new("RGB", (4, 3)).save(buffer, "BMP")
     for name in names:
@@ -47,7 +47,7 @@ def cells(names):
 
 
 def found(rated):
-    """(name, score handed on, content, official part) of each picture, all of which must be there."""
+    """(name, score handed on, content, official part) of each image, all of which must be there."""
     assert rated.missing == ()
     assert all(image.path.is_file() for image in rated.images)
     return [(image.name, image.mos, image.reference, image.split) for image in rated.images]
