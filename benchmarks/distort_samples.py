@@ -24,7 +24,7 @@ def main() -> None:
     """Write OUTPUT/NAME.png and OUTPUT/NAME_KIND_LEVEL.png."""
     parser = make_parser(__doc__, __file__)
     add = parser.add_argument
-    add("output", type=Path, help="folder for the pictures")
+    add("output", type=Path, help="folder for the images")
     add(
         "--kinds",
         nargs="+",
@@ -41,12 +41,12 @@ def main() -> None:
     for name in PHOTOGRAPHS:
         photograph = decode_pixels(SAMPLES / f"{name}.jpg")
         Image.fromarray(photograph).save(args.output / f"{name}.png")
-        picture = photograph.astype(np.float32) / 255
+        image = photograph.astype(np.float32) / 255
         for kind in args.kinds:
-            distorted = apply(kind, picture, args.level, np.random.default_rng(0))
+            distorted = apply(kind, image, args.level, np.random.default_rng(0))
             pixels = np.rint(distorted * 255).astype(np.uint8)
             Image.fromarray(pixels).save(args.output / f"{name}_{kind}_{args.level:.2f}.png")
-    print(f"{args.output}: {len(PHOTOGRAPHS)} photographs, {len(args.kinds)} kinds")
+    print(f"{args.output}: {len(PHOTOGRAPHS)} images, {len(args.kinds)} kinds")
 
 
 if __name__ == "__main__":

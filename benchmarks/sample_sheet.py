@@ -18,12 +18,12 @@ COLUMNS, TILE, CAPTION = 4, (300, 200), 40
 
 def main() -> None:
     """Read a table of scores and draw."""
-    parser = argparse.ArgumentParser(description="Draw scored pictures, best first, on one sheet.")
+    parser = argparse.ArgumentParser(description="Draw scored images, best first, on one sheet.")
     add = parser.add_argument
     add(
         "scores", nargs="?", type=Path, default=ROOT / "demo_scores.csv", help="default: what make demo wrote"
     )
-    add("--img_dir", type=Path, default=ROOT / "samples", help="folder of the pictures, %(default)s")
+    add("--img_dir", type=Path, default=ROOT / "samples", help="folder of the images, %(default)s")
     add("--output", type=Path, default=ROOT / "samples" / "sheet" / "scores.webp", help="%(default)s")
     args = parser.parse_args()
     with args.scores.open(newline="", encoding="utf-8") as file:
@@ -34,14 +34,14 @@ def main() -> None:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for place, row in enumerate(rows):
         left, top = place % COLUMNS * TILE[0], place // COLUMNS * (TILE[1] + CAPTION)
-        with Image.open(args.img_dir / row["image"]) as picture:
-            picture.thumbnail((TILE[0] - 8, TILE[1] - 8))
-            sheet.paste(picture, (left + 4, top + 4))
+        with Image.open(args.img_dir / row["image"]) as image:
+            image.thumbnail((TILE[0] - 8, TILE[1] - 8))
+            sheet.paste(image, (left + 4, top + 4))
         name = Path(row["image"]).stem.replace("_", " ", 1)
         draw.text((left + 6, top + TILE[1]), f"{float(row['q_low']):.4f}   {name}", "black", font)
     args.output.parent.mkdir(exist_ok=True)
     sheet.save(args.output, quality=80)
-    print(f"{args.output}: {len(rows)} pictures")
+    print(f"{args.output}: {len(rows)} images")
 
 
 if __name__ == "__main__":

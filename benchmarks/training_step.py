@@ -47,7 +47,7 @@ def matrix_product_rate(precision: torch.dtype) -> float:
 def main() -> None:
     """Print both times and their ratio for both forms of fragments, and what bounds it."""
     precision = choose_precision("auto", choose_device("auto"))
-    print(f"A training step of 8 x 9 x 2 pictures ({machine()}; auto precision is {precision})")
+    print(f"A training step of 8 x 9 x 2 images ({machine()}; auto precision is {precision})")
     rates = [matrix_product_rate(kind) for kind in (torch.float32, precision)]
     print(
         f"matrix product: float32 {rates[0]:4.0f}, auto {rates[1]:4.0f} GFLOPS, {rates[1] / rates[0]:4.1f} x"

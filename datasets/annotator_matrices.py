@@ -55,7 +55,7 @@ def annotator_matrices(
         matrix = fsim_matrix(versions).cpu().numpy()
         if not np.isfinite(matrix).all():
             raise UserError(
-                f"{folder.path}: FSIM of its versions is not a number; pictures this small have none."
+                f"{folder.path}: FSIM of its versions is not a number; images this small have none."
             )
         matrices[key] = matrix
         if time.monotonic() - saved > SAVE_SECONDS:

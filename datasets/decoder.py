@@ -121,7 +121,7 @@ def list_images(folder: str | Path) -> list[Path]:
     except FileNotFoundError:
         raise UserError(f"{folder}: there is no such folder.") from None
     except NotADirectoryError:
-        raise UserError(f"{folder}: is a file where a folder of pictures is expected.") from None
+        raise UserError(f"{folder}: is a file where a folder of images is expected.") from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}).") from None
     images = [path for path in names if is_image_file(path)]
@@ -161,14 +161,14 @@ def _reason(path: str | Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, IsADirectoryError):
-        return "is a folder, not a picture file"
+        return "is a folder, not an image file"
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
     if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the limit for a picture"
+        return f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the limit for an image"
     if isinstance(error, UnidentifiedImageError):
         return (
-            "is empty" if Path(path).stat().st_size == 0 else "is not a picture in a format that can be read"
+            "is empty" if Path(path).stat().st_size == 0 else "is not an image in a format that can be read"
         )
     if isinstance(error, MemoryError):
         return "does not fit in memory"

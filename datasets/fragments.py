@@ -81,6 +81,6 @@ def enlarge_to(versions: torch.Tensor, short_side: int) -> torch.Tensor:
     return F.interpolate(to_unit(versions), size=size, mode="bilinear", align_corners=False)
 
 
-def to_unit(pictures: torch.Tensor) -> torch.Tensor:
+def to_unit(images: torch.Tensor) -> torch.Tensor:
     """uint8 in [0, 255] as float32 in [0, 1]; floating point becomes float32."""
-    return pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures.float()
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()

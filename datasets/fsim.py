@@ -56,12 +56,12 @@ def fsim_matrix(versions: torch.Tensor, chromatic: bool = True) -> torch.Tensor:
     return matrix
 
 
-def describe(pictures: torch.Tensor) -> FsimDescription:
+def describe(images: torch.Tensor) -> FsimDescription:
     """The maps of images (N, 3, H, W) in [0, 1], floating point; its precision is that of the result."""
-    factor = max(1, round(min(pictures.shape[-2:]) / 256))
-    pictures = F.avg_pool2d(pictures * 255, factor)  # the remainder of a side is dropped
-    to_yiq = pictures.new_tensor(_RGB_TO_YIQ)
-    y, i, q = torch.einsum("kc,nchw->knhw", to_yiq, pictures)
+    factor = max(1, round(min(images.shape[-2:]) / 256))
+    images = F.avg_pool2d(images * 255, factor)  # the remainder of a side is dropped
+    to_yiq = images.new_tensor(_RGB_TO_YIQ)
+    y, i, q = torch.einsum("kc,nchw->knhw", to_yiq, images)
     with full_float32():
         return FsimDescription(phase_congruency(y), _gradient(y), i, q)
 

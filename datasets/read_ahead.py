@@ -25,9 +25,9 @@ def read_ahead(paths: Sequence[Path]) -> Iterator[torch.Tensor | str]:
             while len(ahead) <= DECODED_AHEAD and (following := next(waiting, None)) is not None:
                 ahead.append(decoder.submit(read_image, following))
             try:
-                picture: torch.Tensor | str = ahead.popleft().result()
+                image: torch.Tensor | str = ahead.popleft().result()
             except UserError as error:
-                picture = str(error).removeprefix(f"{path}: ")
+                image = str(error).removeprefix(f"{path}: ")
             except MemoryError:
-                picture = "does not fit in memory"
-            yield picture
+                image = "does not fit in memory"
+            yield image

@@ -16,7 +16,7 @@ from datasets.fragments import two_views
 from datasets.version_folders import VersionFolder, read_versions
 
 
-class Photograph(NamedTuple):
+class ImageViews(NamedTuple):
     """D versions of one image in two views (D, 3, S, S), float32 in [0, 1].
 
     `similarity` is their FSIM (D, D), `targets` (D, K) what the first features are to say, K 0 for nothing.
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     folders: list[str]
 
 
-class VersionPairs(Dataset[Photograph]):
+class VersionPairs(Dataset[ImageViews]):
     """Images by (epoch, place): the same key gives the same draw in whatever process and order."""
 
     def __init__(
@@ -54,7 +54,7 @@ class VersionPairs(Dataset[Photograph]):
     def __len__(self) -> int:
         return len(self.folders)
 
-    def __getitem__(self, key: tuple[int, int]) -> Photograph:
+    def __getitem__(self, key: tuple[int, int]) -> ImageViews:
         epoch, place = key
         config, folder = self.config, self.folders[place]
         generator = seeded_generator(config.seed, epoch, place)
@@ -71,10 +71,10 @@ class VersionPairs(Dataset[Photograph]):
         targets = torch.empty(len(chosen), 0)
         if self.targets is not None:
             targets = torch.from_numpy(self.targets[place])[chosen]
-        return Photograph(images, augmentations, similarity, targets, str(folder.path))
+        return ImageViews(images, augmentations, similarity, targets, str(folder.path))
 
 
-class PhotographOrder(Sampler[list[tuple[int, int]]]):
+class ImageOrder(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, place) from a step on to the end of training, shuffled anew each epoch.
 
     The last, shorter batch of an epoch is kept unless `drop_last` is set. A step's content follows
@@ -84,19 +84,19 @@ class PhotographOrder(Sampler[list[tuple[int, int]]]):
     def __init__(
         self,
         folders: int,
-        photographs: int,
+        batch_size: int,
         epochs: int,
         seed: int,
         first_step: int = 0,
         drop_last: bool = False,
     ) -> None:
-        self.folders, self.photographs, self.epochs = folders, photographs, epochs
+        self.folders, self.batch_size, self.epochs = folders, batch_size, epochs
         self.seed, self.first_step, self.drop_last = seed, first_step, drop_last
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches an epoch."""
-        whole, rest = divmod(self.folders, self.photographs)
+        whole, rest = divmod(self.folders, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def __len__(self) -> int:
@@ -105,15 +105,15 @@ class PhotographOrder(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
             order = torch.randperm(self.folders, generator=seeded_generator(self.seed, epoch, -1))
-            batches = order.split(self.photographs)
+            batches = order.split(self.batch_size)
             done = max(0, self.first_step - epoch * self.steps_per_epoch)
             for batch in batches[done : self.steps_per_epoch]:
                 yield [(epoch, place) for place in batch.tolist()]
 
 
-def collate(photographs: Sequence[Photograph]) -> Batch:
+def collate(views: Sequence[ImageViews]) -> Batch:
     """Set the images of a step end to end; each may have its own number of versions."""
-    images, augmentations, similarities, targets, folders = zip(*photographs, strict=True)
+    images, augmentations, similarities, targets, folders = zip(*views, strict=True)
     return Batch(
         torch.cat(images), torch.cat(augmentations), list(similarities), torch.cat(targets), list(folders)
     )

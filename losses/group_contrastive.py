@@ -52,8 +52,8 @@ def choose_groups(quality: torch.Tensor, size: int) -> tuple[torch.Tensor, torch
     """
     if len(quality) < 2 * size:
         raise ValueError(
-            f"{len(quality)} pictures are too few for two groups of {size}; give group_size at most half of "
-            "photographs."
+            f"{len(quality)} images are too few for two groups of {size}; give group_size at most half of "
+            "images."
         )
     order = quality.detach().argsort(stable=True)
     return order[:size], order.flip(0)[:size]

@@ -52,28 +52,26 @@ class HighLevelEncoder(nn.Module):
         """Length of a feature: 1024 for RN50."""
         return self.visual.output_dim
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, features), not normalised, of images (N, 3, H, W) in [0, 1]."""
         if self.training:  # BatchNorm has to see all of a batch at once
-            return self.visual((pictures - self.mean) / self.std)
-        rows = max(HALO, BAND_PIXELS // pictures.shape[-1]) // SHALLOW_STRIDE * SHALLOW_STRIDE
-        maps = in_bands(self._shallow, pictures, rows)
+            return self.visual((images - self.mean) / self.std)
+        rows = max(HALO, BAND_PIXELS // images.shape[-1]) // SHALLOW_STRIDE * SHALLOW_STRIDE
+        maps = in_bands(self._shallow, images, rows)
         for name in DEEP:
             maps = getattr(self.visual, name)(maps)
         return maps
 
-    def _shallow(self, pictures: torch.Tensor) -> torch.Tensor:
+    def _shallow(self, images: torch.Tensor) -> torch.Tensor:
         """Maps (N, C, h, w) of images (N, 3, H, W), a quarter of their size."""
-        maps = (pictures - self.mean) / self.std
+        maps = (images - self.mean) / self.std
         for name in SHALLOW:
             maps = getattr(self.visual, name)(maps)
         return maps
 
 
-def in_bands(
-    layers: Callable[[torch.Tensor], torch.Tensor], pictures: torch.Tensor, rows: int
-) -> torch.Tensor:
-    """`layers(pictures)` computed in horizontal bands, so that only the result is whole in memory.
+def in_bands(layers: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, rows: int) -> torch.Tensor:
+    """`layers(images)` computed in horizontal bands, so that only the result is whole in memory.
 
     A band is computed with HALO rows above and below, whose results are dropped: they saw the cut
     where the image goes on.
@@ -81,17 +79,17 @@ def in_bands(
     Args:
         layers: convolutions that together see no more than HALO rows beyond a pixel and make maps
             (N, C, (H + 1) // SHALLOW_STRIDE, ...): CLIP's first convolution rounds up, its pool down.
-        pictures: (N, 3, H, W).
+        images: (N, 3, H, W).
         rows: of a band, a multiple of SHALLOW_STRIDE.
     """
-    height = pictures.shape[-2]
+    height = images.shape[-2]
     if height <= rows + HALO:
-        return layers(pictures)
+        return layers(images)
     whole = None
     map_rows = (height + 1) // SHALLOW_STRIDE
     for top in range(0, map_rows * SHALLOW_STRIDE, rows):
         first = max(0, top - HALO)
-        part = layers(pictures[:, :, first : min(top + rows + HALO, height)])
+        part = layers(images[:, :, first : min(top + rows + HALO, height)])
         if whole is None:
             whole = part.new_empty((*part.shape[:2], map_rows, part.shape[3]))
         above, kept = (top - first) // SHALLOW_STRIDE, rows // SHALLOW_STRIDE

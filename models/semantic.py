@@ -41,11 +41,11 @@ class SemanticEncoder(nn.Module):
                 before = channels
         self.blocks = nn.Sequential(*blocks)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Means over places, (N, 304), float32, of images (N, 3, H, W) in [0, 1]: middle, then last."""
         # In this layout the filters of single channels take half the time.
-        pictures = ((pictures - MEAN) / DEVIATION).contiguous(memory_format=torch.channels_last)
-        middle = self.blocks[:-LAST_BLOCKS](F.relu6(self.stem(pictures)))
+        images = ((images - MEAN) / DEVIATION).contiguous(memory_format=torch.channels_last)
+        middle = self.blocks[:-LAST_BLOCKS](F.relu6(self.stem(images)))
         last = self.blocks[-LAST_BLOCKS:](middle)
         # In float32, whose differences between patches bfloat16 would round away.
         return torch.cat([maps.mean((2, 3), dtype=torch.float32) for maps in (middle, last)], 1)

@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all made, 1 an image was left out, 2 bad input, 130 interrupted."""
     parser = make_parser(__doc__, __file__)
     add = parser.add_argument
-    add("--photos", type=Path, required=True, metavar="DIR", help="folder of good photographs, taken whole")
+    add("--photos", type=Path, required=True, metavar="DIR", help="folder of good images, taken whole")
     add("--output", type=Path, required=True, metavar="DIR", help="where the set is written")
     add("--limit", type=int, metavar="N", help="images to take, the first by name; default: all")
     args = parser.parse_args(argv)

@@ -13,7 +13,7 @@ from utils.errors import UserError
 if TYPE_CHECKING:
     from datasets.rated.sets import RatedSet
 
-SPLITS = {"image": "by picture", "reference": "by reference content", "official": "official parts"}
+SPLITS = {"image": "by image", "reference": "by reference content", "official": "official parts"}
 
 
 @command
@@ -61,8 +61,8 @@ def check(rated: RatedSet, missing: Sequence[str]) -> list[str]:
     parts = [image.split for image in rated.images if image.split]
     contents = {image.reference for image in rated.images if image.reference}
     lines = [
-        f"{rated.name}: scores of {rated.scores}, pictures in {', '.join(map(str, rated.folders))}.",
-        f"Pictures: {len(rated.images)} named, {there} there, {len(rated.missing)} missing.",
+        f"{rated.name}: scores of {rated.scores}, images in {', '.join(map(str, rated.folders))}.",
+        f"Images: {len(rated.images)} named, {there} there, {len(rated.missing)} missing.",
         f"Scores: {rated.kind} {min(scores):g} to {max(scores):g} ({better} is better; range "
         f"{range_text(rated.native_range)}).",
         f"Split: {SPLITS[rated.split_rule]}."

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__, __file__)
     add = parser.add_argument
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    add("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folders of good photographs")
+    add("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folders of good images")
     add("--output", type=Path, required=True, metavar="DIR", help="where the set is written")
     add("--preset", choices=sorted(SYNTHESIS_PRESETS), default="default", help="settings to begin with")
     add("--workers", type=int, default=cores, help="processes; default: one a core")

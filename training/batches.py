@@ -13,7 +13,7 @@ from configs import Training
 
 
 def read_batches(
-    photographs: Dataset[Any],
+    images: Dataset[Any],
     order: Iterable[list[Any]],
     collate: Callable[[list[Any]], Any],
     config: Training,
@@ -22,7 +22,7 @@ def read_batches(
     """The batches of `order`, read by `config.workers` processes."""
     chosen = min(4, max(1, (os.cpu_count() or 1) // 2))
     return DataLoader(
-        photographs,  # collate turns images into a batch
+        images,  # collate turns images into a batch
         batch_sampler=order,
         num_workers=chosen if config.workers == -1 else config.workers,
         collate_fn=collate,

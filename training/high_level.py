@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from configs import HighLevelTraining
-from datasets.reference_photographs import Batch, ReferencePhotographs, collate, find_references
+from datasets.reference_images import Batch, ReferenceImages, collate, find_references
 from datasets.version_folders import unreadable
-from datasets.version_pairs import PhotographOrder
+from datasets.version_pairs import ImageOrder
 from losses.group_contrastive import choose_groups, group_contrastive_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
@@ -62,9 +62,9 @@ class ProjectedEncoder(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, F) of images (N, 3, H, W) in [0, 1]."""
-        return self.encoder(pictures)
+        return self.encoder(images)
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Projections (N, 128) of features (N, F)."""
@@ -100,20 +100,20 @@ def high_level_task(config: HighLevelTraining) -> Task:
     text = weights.text.to(device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=config.learning_rate)
-    photographs = ReferencePhotographs(files, config.crop, CLIP_MEAN)
+    dataset = ReferenceImages(files, config.crop, CLIP_MEAN)
 
-    def order(first_step: int) -> PhotographOrder:
+    def order(first_step: int) -> ImageOrder:
         count, seed = len(files), config.seed
-        return PhotographOrder(count, config.batch_size, config.epochs, seed, first_step, drop_last=True)
+        return ImageOrder(count, config.batch_size, config.epochs, seed, first_step, drop_last=True)
 
     def batches(first_step: int) -> Iterable[Batch]:
         own = (own_part(batch) for batch in order(first_step))
-        return read_batches(photographs, own, collate, config, device)
+        return read_batches(dataset, own, collate, config, device)
 
     def loss(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        pictures = batch.pictures.to(device, memory_format=torch.channels_last, non_blocking=True)
+        images = batch.images.to(device, memory_format=torch.channels_last, non_blocking=True)
         with autocast(device, precision):
-            features = model(pictures)
+            features = model(images)
         return high_level_loss(model, gather_with_gradient(features.float()), text, config)
 
     def export(path: Path, steps: int) -> Path:

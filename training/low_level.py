@@ -15,7 +15,7 @@ from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices
 from datasets.distorted.targets import TARGETS, distortion_targets, version_levels
 from datasets.version_folders import find_version_folders
-from datasets.version_pairs import Batch, PhotographOrder, VersionPairs, collate
+from datasets.version_pairs import Batch, ImageOrder, VersionPairs, collate
 from losses.distortion_targets import distortion_target_loss
 from losses.quality_aware import quality_aware_loss
 from models.device import autocast, choose_device, choose_precision, place_model
@@ -48,7 +48,7 @@ def low_level_task(config: LowLevelTraining) -> Task:
     precision = choose_precision(config.precision, device)
     # Before the sets, whose FSIM may take minutes.
     start = None if config.start in ("random", "cosines") else _start_weights(config.start)
-    photographs = read_sets(config, device)
+    dataset = read_sets(config, device)
 
     # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
     torch.backends.cudnn.deterministic = True
@@ -63,14 +63,14 @@ def low_level_task(config: LowLevelTraining) -> Task:
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     average = averaged(model, config.ema) if config.ema else None
-    order = PhotographOrder(len(photographs), config.batch_size, config.epochs, config.seed)
+    order = ImageOrder(len(dataset), config.batch_size, config.epochs, config.seed)
     schedule = learning_rates(optimiser, config, len(order))
     # A run does not go on with other images, or from another start than it began with.
-    digest = _digest(photographs) + (f" {start.sha256}" if start else "")
+    digest = _digest(dataset) + (f" {start.sha256}" if start else "")
 
     def batches(first_step: int) -> Iterable[Batch]:
-        order = PhotographOrder(len(photographs), config.batch_size, config.epochs, config.seed, first_step)
-        return read_batches(photographs, order, collate, config, device)
+        order = ImageOrder(len(dataset), config.batch_size, config.epochs, config.seed, first_step)
+        return read_batches(dataset, order, collate, config, device)
 
     def loss(batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return low_level_loss(model, batch, config, device, precision, torch.channels_last), {}
@@ -146,10 +146,10 @@ def learning_rates(
     return torch.optim.lr_scheduler.SequentialLR(optimiser, parts, milestones[:-1])
 
 
-def _digest(photographs: VersionPairs) -> str:
+def _digest(dataset: VersionPairs) -> str:
     """SHA-256 of the names of folders and files and of what FSIM sees in them."""
     digest = hashlib.sha256()
-    for folder, matrix in zip(photographs.folders, photographs.matrices, strict=True):
+    for folder, matrix in zip(dataset.folders, dataset.matrices, strict=True):
         digest.update(repr([folder.path.name, *(file.name for file in folder.files)]).encode())
         digest.update(matrix.tobytes())
     return digest.hexdigest()
@@ -169,9 +169,9 @@ def low_level_loss(
     in the release; taught features compare no views, and all images pass at once.
     """
 
-    def features(pictures: torch.Tensor) -> torch.Tensor:
+    def features(views: torch.Tensor) -> torch.Tensor:
         with autocast(device, precision):
-            return model(pictures.to(device, memory_format=layout, non_blocking=True)).float()
+            return model(views.to(device, memory_format=layout, non_blocking=True)).float()
 
     views = (batch.images, batch.augmentations)  # (sum of D, 3, S, S) each
     if config.objective == "targets":

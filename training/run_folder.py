@@ -95,7 +95,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def plot_loss(log: Path, picture: Path) -> None:
+def plot_loss(log: Path, image: Path) -> None:
     """Draw each step's loss and its running mean over a fiftieth of the run."""
     # Imported here: a second of start-up that only the end of a run needs.
     import numpy as np
@@ -114,7 +114,7 @@ def plot_loss(log: Path, picture: Path) -> None:
     axes.plot(steps[window - 1 :], smooth, color="tab:blue", label=f"mean of {window} steps")
     axes.set(xlabel="step", ylabel="loss", title=log.parent.name)
     axes.legend()
-    figure.savefig(picture, dpi=100)
+    figure.savefig(image, dpi=100)
 
 
 def _write_atomically(path: Path, text: str) -> None:

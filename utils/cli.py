@@ -38,7 +38,7 @@ MODEL_FLAGS: tuple[Flag, ...] = (
     ("--precision", "precision", "in which the encoders convolve"),
 )  # fmt: skip
 SCORE_FLAGS: tuple[Flag, ...] = (
-    ("--pristine_img_dir", "pristine", "sharp, undistorted photographs; default: the authors' patches in the "
+    ("--pristine_img_dir", "pristine", "sharp, undistorted images; default: the authors' patches in the "
         "working directory, else the statistics that belong to the weights"),
     ("--score", "score", "own: the extended score where the low-level weights bring one, else the paper's"),
     ("--patch_size", "patch_size", "side of a patch in pixels"),

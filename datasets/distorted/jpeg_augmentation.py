@@ -13,18 +13,18 @@ QUALITIES = (65, 97)
 SUBSAMPLINGS = (0, 2, 2)
 
 
-def deliver(pictures: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+def deliver(images: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
     """Images (D, 3, S, S) in [0, 1], each with probability `share` through a JPEG file of good quality.
 
     Grey level 0..255 are rounded on the way, as in any file. The generator is asked three times a
     image whatever comes out, so that one image's draw does not move the next one's.
     """
-    draws = torch.rand(len(pictures), 3, generator=generator).tolist()
+    draws = torch.rand(len(images), 3, generator=generator).tolist()
     low, high = QUALITIES
-    delivered = pictures.clone()
+    delivered = images.clone()
     for place, (chance, quality, subsampling) in enumerate(draws):
         if chance < share:
-            pixels = (pictures[place] * 255).round().byte().permute(1, 2, 0).numpy()
+            pixels = (images[place] * 255).round().byte().permute(1, 2, 0).numpy()
             file = io.BytesIO()
             Image.fromarray(pixels).save(
                 file, "JPEG", quality=low + int(quality * (high - low + 1)),

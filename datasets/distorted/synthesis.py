@@ -90,8 +90,8 @@ def synthesize(photos: Sequence[Path], output: Path, config: Synthesis, workers:
     _settle(output, config)
     jobs = [(path, output / label, config) for path, label in names_of(paths).items()]
     summary = Summary()
-    with contextlib.closing(in_processes(_photograph, jobs, workers)) as results:
-        for done in tqdm(results, total=len(jobs), unit="photograph", smoothing=0.05):
+    with contextlib.closing(in_processes(_image_folders, jobs, workers)) as results:
+        for done in tqdm(results, total=len(jobs), unit="image", smoothing=0.05):
             for part in dataclasses.fields(Summary):
                 setattr(summary, part.name, getattr(summary, part.name) + getattr(done, part.name))
     summary.failures.sort()
@@ -142,10 +142,10 @@ def versions(
     """
     short_side = round(min(reference.shape[:2]) * shrink)
     yield f"{0:02d}_REF", _shrink(reference, short_side)
-    picture = in_unit_range(reference, np.dtype(np.float32))
+    image = in_unit_range(reference, np.dtype(np.float32))
     dealt = deal(config, rng)
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
-        distorted, parts = picture, part_levels(kind, level, own, config.chain_share)
+        distorted, parts = image, part_levels(kind, level, own, config.chain_share)
         before = list(itertools.takewhile(lambda part: part[0] not in FILE_KINDS, parts))
         for part, strength in before:
             distorted = DISTORTIONS[part](distorted, level_before_shrinking(part, strength, shrink), own)
@@ -203,7 +203,7 @@ def names_of(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: labels[path] for path in paths}
 
 
-def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
+def _image_folders(job: tuple[Path, Path, Synthesis]) -> Summary:
     """All folders of one image; the second of `job` is their path without size and crop."""
     path, prefix, config = job
     summary = Summary()
@@ -211,16 +211,16 @@ def _photograph(job: tuple[Path, Path, Synthesis]) -> Summary:
         size = read_size(path)
         if min(size) < config.smallest_side:
             raise UserError(
-                f"{path}: is {size[1]} x {size[0]} pixels; a photograph needs {config.smallest_side} on both "
+                f"{path}: is {size[1]} x {size[0]} pixels; an image needs {config.smallest_side} on both "
                 "sides (64, or more where 'shrink' is below 1)."
             )
         folders = _plan(prefix, size, config)
         missing = [folder for folder in folders if not folder.path.exists()]
         summary.present = len(folders) - len(missing)
         if missing:
-            photograph = to_bytes(decode_pixels(path))
+            original = to_bytes(decode_pixels(path))
             for folder in missing:
-                _write(folder, path.name, photograph, config, summary)
+                _write(folder, path.name, original, config, summary)
     except UserError as error:
         summary.failures.append(str(error))
     return summary
@@ -255,26 +255,26 @@ def to_bytes(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257).astype(np.uint8)
 
 
-def _write(folder: _Folder, name: str, photograph: np.ndarray, config: Synthesis, summary: Summary) -> None:
-    """Makes one folder from `photograph` (H, W, 3) uint8, whose file is called `name`, and counts it."""
+def _write(folder: _Folder, name: str, original: np.ndarray, config: Synthesis, summary: Summary) -> None:
+    """Makes one folder from `original` (H, W, 3) uint8, whose file is called `name`, and counts it."""
     text = f"{config.seed}\n{name}\n{folder.short_side}\n{folder.crop}"
     rng = np.random.default_rng(list(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()))
-    reference = _crop(_shrink(photograph, folder.short_side), _crop_side(config, folder.shrink), rng)
+    reference = _crop(_shrink(original, folder.short_side), _crop_side(config, folder.shrink), rng)
     part = folder.path.with_name(f".{folder.path.name}.part")
-    written, pictures = 0, 0
+    written, images = 0, 0
     try:
         part.mkdir()
         for stem, pixels in versions(reference, config, rng, folder.shrink):
             stop_if_interrupted()
             file = part / f"{stem}.{config.file_format}"
             Image.fromarray(pixels).save(file)
-            written, pictures = written + file.stat().st_size, pictures + 1
+            written, images = written + file.stat().st_size, images + 1
         part.rename(folder.path)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     summary.folders += 1
-    summary.versions += pictures
+    summary.versions += images
     summary.bytes += written
 
 

@@ -36,7 +36,7 @@ LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SCORES, IMAGES = "scores.csv", "images"
 COLUMNS = ("image", "mos", "reference", "kind", "level")
 # Text of a version's PNG: the digest of the image that it was made from.
-_SOURCE = "photograph sha256"
+_SOURCE = "image sha256"
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,22 @@ def make_synthetic_set(photos: Path, output: Path, limit: int | None = None) -> 
         OSError: `output` cannot be written.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"--limit takes 1 or more photographs, not {limit}.")
+        raise UserError(f"--limit takes 1 or more images, not {limit}.")
     # Named before the limit cuts them, so that a larger limit goes on with the same names.
     named = list(names_of(list_images(photos)).items())[:limit]
     images = output / IMAGES
     images.mkdir(parents=True, exist_ok=True)
     versions: list[Version] = []
     kept, failures = 0, []
-    with tqdm(total=len(named) * len(KINDS) * len(LEVELS), unit="picture", disable=None) as progress:
+    with tqdm(total=len(named) * len(KINDS) * len(LEVELS), unit="image", disable=None) as progress:
         for path, name in named:
             try:
-                photograph = _photograph(path)
+                original = _read_original(path)
             except UserError as error:
                 failures.append(str(error))
                 progress.update(len(KINDS) * len(LEVELS))
                 continue
-            for version, was_there in _versions(path, name, photograph, images):
+            for version, was_there in _versions(path, name, original, images):
                 versions.append(version)
                 kept += was_there
                 progress.update()
@@ -100,11 +100,11 @@ def make_synthetic_set(photos: Path, output: Path, limit: int | None = None) -> 
     return SyntheticSummary(tuple(versions), kept, tuple(failures))
 
 
-def distorted(photograph: np.ndarray, file_name: str, kind: str, level: float) -> np.ndarray:
-    """`photograph` (H, W, 3) uint8 at a kind and level, uint8; draws follow from `file_name` and both."""
+def distorted(original: np.ndarray, file_name: str, kind: str, level: float) -> np.ndarray:
+    """`original` (H, W, 3) uint8 at a kind and level, uint8; draws follow from `file_name` and both."""
     digest = hashlib.sha256(f"{file_name}\n{kind}\n{level:g}".encode("utf-8", "surrogateescape")).digest()
-    picture = photograph.astype(np.float32) / np.float32(255)
-    return np.rint(apply(kind, picture, level, np.random.default_rng(list(digest))) * 255).astype(np.uint8)
+    scaled = original.astype(np.float32) / np.float32(255)
+    return np.rint(apply(kind, scaled, level, np.random.default_rng(list(digest))) * 255).astype(np.uint8)
 
 
 def load_synthetic_set(folder: str | Path) -> tuple[RatedSet, tuple[str, ...]]:
@@ -129,28 +129,28 @@ def of_each_photograph(images: Sequence[RatedImage]) -> np.ndarray:
     return np.array([numbers.setdefault(image.reference, len(numbers)) for image in images])
 
 
-def _photograph(path: Path) -> np.ndarray:
+def _read_original(path: Path) -> np.ndarray:
     """(H, W, 3) uint8."""
     pixels = to_bytes(decode_pixels(path))
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise UserError(
-            f"{path}: is {width} x {height} pixels; a photograph needs {SMALLEST_SIDE} on both sides."
+            f"{path}: is {width} x {height} pixels; an image needs {SMALLEST_SIDE} on both sides."
         )
     return pixels
 
 
-def _versions(path: Path, name: str, photograph: np.ndarray, images: Path) -> Iterator[tuple[Version, bool]]:
+def _versions(path: Path, name: str, original: np.ndarray, images: Path) -> Iterator[tuple[Version, bool]]:
     """All versions of an image, each with whether its image was there."""
-    reference = _described(photograph)
-    source = hashlib.sha256(repr(photograph.shape).encode() + photograph.tobytes()).hexdigest()
+    reference = _described(original)
+    source = hashlib.sha256(repr(original.shape).encode() + original.tobytes()).hexdigest()
     for kind in KINDS:
         for level in LEVELS:
             file = images / f"{name}_{kind}_{level:.1f}.png"
             pixels = _kept(file, source)
             was_there = pixels is not None
             if pixels is None:
-                pixels = distorted(photograph, path.name, kind, level)
+                pixels = distorted(original, path.name, kind, level)
                 _write_picture(file, pixels, source)
             label = compare(reference, _described(pixels)).item()
             yield Version(file.name, label, path.name, kind, level), was_there

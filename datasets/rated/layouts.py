@@ -66,7 +66,7 @@ _ROWS = (
         left_out=frozenset(f"t{n}.bmp" for n in range(1, 8)),
         # The two that are not 500 x 500; the authors squeeze them, aspect not kept.
         resized={"1024.jpg": (500, 500), "1113.jpg": (500, 500)},
-        citation="Ghadiyaram, Bovik: Massive Online Crowdsourced Study of Subjective and Objective Picture "
+        citation="Ghadiyaram, Bovik: Massive Online Crowdsourced Study of Subjective and Objective Image "
         "Quality. IEEE TIP 25(1), 2016",
         licence="UT Austin notice: any use with the notice kept and the source cited",
     ),
@@ -98,7 +98,7 @@ _ROWS = (
         },
         citation="Hosu, Lin, Sziranyi, Saupe: KonIQ-10k: An Ecologically Valid Database for Deep Learning of "
         "Blind Image Quality Assessment. IEEE TIP 29, 2020",
-        licence="freely available to the research community; photographs under their own CC licences",
+        licence="freely available to the research community; images under their own CC licences",
     ),
     Layout(
         name="SPAQ",
@@ -132,8 +132,8 @@ _ROWS = (
             "labels*=640_padded.csv": "Without labels=640_padded.csv beside the scores the official training "
             "and validation parts are not known.",
         },
-        citation="Ying, Niu, Gupta, Mahajan, Ghadiyaram, Bovik: From Patches to Pictures (PaQ-2-PiQ): "
-        "Mapping the Perceptual Space of Picture Quality. CVPR 2020",
+        citation="Ying, Niu, Gupta, Mahajan, Ghadiyaram, Bovik: From Patches to Images (PaQ-2-PiQ): "
+        "Mapping the Perceptual Space of Image Quality. CVPR 2020",
         licence="none stated for the scores, the repository is CC BY-NC; source sets keep their own terms",
     ),
     Layout(
@@ -223,7 +223,7 @@ _ROWS = (
         expected=474,  # the paper counts 480, the release has six fewer
         citation="Virtanen, Nuutinen, Vaahteranoksa, Oittinen, Häkkinen: CID2013: A Database for Evaluating "
         "No-Reference Image Quality Assessment Algorithms. IEEE TIP 24(1), 2015",
-        licence="Helsinki notice: use and copies with notice and citation; no single pictures outside it",
+        licence="Helsinki notice: use and copies with notice and citation; no single images outside it",
     ),
     Layout(
         name="AGIQA-3K",
@@ -248,7 +248,7 @@ _ROWS = (
         read=readers.read_bid,
         split="image",
         expected=586,
-        citation="Ciancio et al.: No-Reference Blur Assessment of Digital Pictures Based on Multifeature "
+        citation="Ciancio et al.: No-Reference Blur Assessment of Digital Images Based on Multifeature "
         "Classifiers. IEEE TIP 20(1), 2011",
         licence="no terms found",
     ),
@@ -264,7 +264,7 @@ _ROWS = (
         expected=6073,
         citation="Hosu, Agnolucci, Wiedemann, Iso, Saupe: UHD-IQA Benchmark Database: Pushing the Boundaries "
         "of Blind Photo Quality Assessment. 2024, arXiv:2406.17472",
-        licence="photographs CC0 (Pixabay); scores freely available to the research community",
+        licence="images CC0 (Pixabay); scores freely available to the research community",
     ),
     Layout(
         name="csv",

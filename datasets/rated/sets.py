@@ -98,7 +98,7 @@ def load_rated_set(name: str, folder: str | Path) -> RatedSet:
     places = picture_places(folder, root, layout, lookup)
     rated = _assemble(layout, scores, ratings, places, lookup)
     if passed_over(folder, rated.folders, root):
-        remark = f"{folder} holds no picture of {rated.name}; they are taken from {rated.folders[0]}."
+        remark = f"{folder} holds no image of {rated.name}; they are taken from {rated.folders[0]}."
         rated = replace(rated, remarks=(remark, *rated.remarks))
     return rated
 
@@ -141,11 +141,11 @@ def shortfall(rated: RatedSet) -> list[str]:
     sentences = []
     if rated.missing:
         sentences.append(
-            f"{len(rated.missing)} of {len(rated.images)} pictures are missing: {listed(rated.missing)}."
+            f"{len(rated.missing)} of {len(rated.images)} images are missing: {listed(rated.missing)}."
         )
     if rated.expected is not None and len(rated.images) != rated.expected:
         sentences.append(
-            f"The score file of {rated.name} names {len(rated.images)} pictures, the whole set has "
+            f"The score file of {rated.name} names {len(rated.images)} images, the whole set has "
             f"{rated.expected}."
         )
     return sentences
@@ -176,7 +176,7 @@ def _assemble(
     if not any(there):
         looked = ", ".join(dict.fromkeys(str(folder) for folders in places for folder in folders))
         raise UserError(
-            f"{places[0][0]}: none of the {len(ratings)} pictures of {name} is there, neither "
+            f"{places[0][0]}: none of the {len(ratings)} images of {name} is there, neither "
             f"'{ratings[0].image}' nor another; looked in {looked}; it holds "
             f"{contents(places[0][0], lookup)}."
         )
@@ -216,7 +216,7 @@ def _remarks(
             yield sentence
     if others:
         yield (
-            f"The pictures are those in {folder}; they are also in {', '.join(map(str, others))}: name that "
+            f"The images are those in {folder}; they are also in {', '.join(map(str, others))}: name that "
             "folder with --img_dir to take those."
         )
     if layout.range is not None:

@@ -42,7 +42,7 @@ def both(make_model, clip_file):
 def folder(tmp_path):
     for k in range(3):
         Image.fromarray(inputs.image_under_test(k)).save(tmp_path / f"{k}.png")
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     return tmp_path
 
 
@@ -174,7 +174,7 @@ def test_rows_come_in_order_and_a_broken_file_is_one(parity, model, folder):
     assert [row.status.ok for row in rows] == [True, False, True, False, True, True]
     expected = parity("low")["qlow_s0.75_c0.80"][[2, 0, 1, 0]]
     np.testing.assert_allclose([row.q_low for row in rows if row.status.ok], expected, atol=1e-5)
-    assert str(rows[1].status) == "is not a picture in a format that can be read."
+    assert str(rows[1].status) == "is not an image in a format that can be read."
     assert str(rows[3].status) == "there is no such file."
     assert (rows[1].width, rows[1].q_low, rows[1].score, rows[1].mos) == (None, None, None, 3.0)
     # What else is scored changes nothing.

@@ -25,16 +25,16 @@ from Evaluation.patches import (
 SHARES = [(0.75, 0.80), (0.50, 0.50), (0.30, 0.30), (0.90, 0.90), (0.85, 0.60)]
 
 
-def picture(array):
+def image(array):
     """uint8 (H, W, 3) as float32 (3, H, W) in [0, 1]."""
     return torch.from_numpy(array).permute(2, 0, 1).float() / 255
 
 
 @pytest.fixture(scope="module")
-def photographs(parity):
+def images(parity):
     arrays = [inputs.pristine_image(k) for k in range(3)]
     assert [inputs.crc(array) for array in arrays] == parity("low")["pristine_crc32"].tolist()
-    return [extract_patches(picture(array), 96, 96) for array in arrays]
+    return [extract_patches(image(array), 96, 96) for array in arrays]
 
 
 def test_window(parity):
@@ -44,24 +44,24 @@ def test_window(parity):
 
 
 @pytest.mark.parametrize("k", range(3))
-def test_sharpness_and_colorfulness(parity, photographs, k):
+def test_sharpness_and_colorfulness(parity, images, k):
     low = parity("low")
-    assert len(photographs[k]) == low[f"pristine{k}_grid"].prod()
-    np.testing.assert_allclose(sharpness(photographs[k]), low[f"pristine{k}_sharpness_f32"], rtol=1e-5)
-    np.testing.assert_allclose(colorfulness(photographs[k]), low[f"pristine{k}_colorfulness_f32"], rtol=1e-5)
+    assert len(images[k]) == low[f"pristine{k}_grid"].prod()
+    np.testing.assert_allclose(sharpness(images[k]), low[f"pristine{k}_sharpness_f32"], rtol=1e-5)
+    np.testing.assert_allclose(colorfulness(images[k]), low[f"pristine{k}_colorfulness_f32"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("k", range(3))
-def test_selection(parity, photographs, k, shares):
+def test_selection(parity, images, k, shares):
     expected = parity("low")[f"select_s{shares[0]:.2f}_c{shares[1]:.2f}_img{k}_both"]
-    assert select_pristine(photographs[k], *shares).tolist() == expected.tolist()
+    assert select_pristine(images[k], *shares).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("shares", SHARES)
-def test_selected_pixels(parity, photographs, shares):
+def test_selected_pixels(parity, images, shares):
     name = f"select_s{shares[0]:.2f}_c{shares[1]:.2f}"
-    kept = torch.cat([patches[select_pristine(patches, *shares)] for patches in photographs])
+    kept = torch.cat([patches[select_pristine(patches, *shares)] for patches in images])
     assert list(kept.shape) == parity("low")[f"{name}_shape"].tolist()
     assert inputs.crc((kept * 255).round().byte().numpy()) == parity("low")[f"{name}_crc32_sorted_uint8"]
 
@@ -159,10 +159,10 @@ def test_weights_are_those_of_the_numbers(parity):
 
 
 def test_overlapping_features_lie_as_the_patches_do():
-    picture, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), Settings()
+    image, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), Settings()
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * 96 * 96, 4))
-    features = overlapping_features(picture, encoder, settings)
+    features = overlapping_features(image, encoder, settings)
     assert features.shape == (3, 4, 4)
     with torch.inference_mode():
-        expected = encoder(picture[None, :, 48:144, 144:240])[0]
+        expected = encoder(image[None, :, 48:144, 144:240])[0]
     torch.testing.assert_close(features[1, 3], expected.double(), rtol=1e-4, atol=1e-5)

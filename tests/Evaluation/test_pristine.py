@@ -198,7 +198,7 @@ def test_photographs_without_a_patch_are_counted(weights, photographs, tmp_path,
     (folder / "a.png").write_bytes((photographs / "0.png").read_bytes())
     Image.new("RGB", (300, 300), (90, 90, 90)).save(folder / "grey.png")
     Image.new("RGB", (300, 50), (90, 200, 10)).save(folder / "small.png")
-    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "broken.jpg").write_bytes(b"no image")
     found = pristine_of_folder(weights, SETTINGS, folder, None, said.append)
     assert found.images == ("a.png",)
     assert any("broken.jpg" in sentence for sentence in said)

@@ -214,10 +214,10 @@ def test_reasons_name_file_and_cause(tmp_path):
     (tmp_path / "page.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     for name, reason in (
         ("none.png", "there is no such file"),
-        ("", "is a folder, not a picture file"),
+        ("", "is a folder, not an image file"),
         ("empty.jpg", "is empty"),
-        ("text.png", "is not a picture in a format that can be read"),
-        ("page.jpg", "is not a picture in a format that can be read"),
+        ("text.png", "is not an image in a format that can be read"),
+        ("page.jpg", "is not an image in a format that can be read"),
     ):
         for read in (decode_pixels, read_image, read_size):
             with pytest.raises(UserError) as caught:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from datasets.fsim import describe, fsim, fsim_matrix
 
 
-def picture(array, dtype=torch.float64):
+def image(array, dtype=torch.float64):
     return torch.from_numpy(array).permute(2, 0, 1)[None].to(dtype)
 
 
@@ -26,7 +26,7 @@ def pair(case, kind):
         "block4": lambda: inputs.block(x, 4),
         "same": lambda: x,
     }
-    return picture(x), picture(distort[str(kind)]())
+    return image(x), image(distort[str(kind)]())
 
 
 def test_fsim_equals_the_authors_in_all_cases_and_both_forms(parity):
@@ -44,7 +44,7 @@ def test_flat_pictures(parity):
     flat = torch.full((1, 3, 64, 64), 0.5, dtype=torch.float64)
     assert fsim(flat, flat).item() == pytest.approx(numbers["fsim_flat_same"].item(), abs=1e-9)
     assert fsim(flat, flat / 2).item() == pytest.approx(numbers["fsim_flat_differs"].item(), abs=1e-9)
-    structured = picture(inputs.structured(100, 64, 64))
+    structured = image(inputs.structured(100, 64, 64))
     assert fsim(flat, structured).item() == pytest.approx(numbers["fsim_flat_vs_structured"].item(), abs=1e-9)
 
 

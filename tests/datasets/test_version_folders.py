@@ -9,7 +9,7 @@ from configs import LowLevelTraining
 from datasets.annotator_matrices import annotator_matrices, matrices_path
 from datasets.fsim import fsim_matrix
 from datasets.version_folders import find_version_folders, read_versions
-from datasets.version_pairs import PhotographOrder, VersionPairs, collate, draw_versions, seeded_generator
+from datasets.version_pairs import ImageOrder, VersionPairs, collate, draw_versions, seeded_generator
 from utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def tiny(tmp_path):
 
 def test_any_names_and_counts_are_read_in_sorted_order(tiny):
     (tiny / ".half.part").mkdir()
-    (tiny / "a" / "Thumbs.db").write_bytes(b"no picture")
+    (tiny / "a" / "Thumbs.db").write_bytes(b"no image")
     folders = find_version_folders(tiny, False, print)
     assert [folder.path.name for folder in folders] == ["a", "b"]
     assert [file.name for file in folders[1].files] == ["v.bmp", "w.bmp", "x.bmp", "y.bmp", "z_REF.bmp"]
@@ -110,15 +110,15 @@ def test_the_same_key_gives_the_same_photograph_and_others_do_not(tiny):
     folders = find_version_folders(tiny, False, print)
     matrices = annotator_matrices(tiny, folders, CPU, progress=False)
 
-    def photograph(seed, key):
+    def image(seed, key):
         return VersionPairs(folders, matrices, LowLevelTraining(versions=3, fragment_size=24, seed=seed))[key]
 
-    one = photograph(0, (2, 1))
+    one = image(0, (2, 1))
     assert one.images.shape == one.augmentations.shape == (3, 3, 24, 24)
-    assert torch.equal(one.images, photograph(0, (2, 1)).images)
-    for other in (photograph(1, (2, 1)), photograph(0, (3, 1))):
+    assert torch.equal(one.images, image(0, (2, 1)).images)
+    for other in (image(1, (2, 1)), image(0, (3, 1))):
         assert not torch.equal(one.images, other.images)
-    batch = collate([photograph(0, (0, 0)), one])
+    batch = collate([image(0, (0, 0)), one])
     assert batch.images.shape == (6, 3, 24, 24)
 
 
@@ -143,13 +143,13 @@ def test_similarities_belong_to_the_drawn_versions(tiny):
 
 
 def test_the_order_goes_on_where_it_was():
-    whole = list(PhotographOrder(10, 4, 3, seed=5))
-    assert len(whole) == len(PhotographOrder(10, 4, 3, seed=5)) == 9
+    whole = list(ImageOrder(10, 4, 3, seed=5))
+    assert len(whole) == len(ImageOrder(10, 4, 3, seed=5)) == 9
     assert [len(batch) for batch in whole] == [4, 4, 2] * 3
     assert sorted(place for batch in whole[3:6] for _, place in batch) == list(range(10))
     assert whole[:3] != [[(0, place) for _, place in batch] for batch in whole[3:6]]
     for first in range(9):
-        assert list(PhotographOrder(10, 4, 3, seed=5, first_step=first)) == whole[first:]
+        assert list(ImageOrder(10, 4, 3, seed=5, first_step=first)) == whole[first:]
 
 
 def test_all_files_are_looked_at_before_training(tiny):
@@ -158,7 +158,7 @@ def test_all_files_are_looked_at_before_training(tiny):
     Image.new("RGB", (36, 36)).save(first.path / "zz.png")
     bad = [first.path / "zz.png", second.files[second.reference]]
     for path in bad:
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"2 file\(s\) of the set cannot be .*skip_unreadable=true") as caught:
         find_version_folders(tiny, False, print)
     assert all(str(path) in str(caught.value) for path in bad)

@@ -75,7 +75,7 @@ def test_groups_equal_the_authors(parity, case):
 def test_groups_share_no_picture():
     low, high = choose_groups(torch.tensor([3.0, 1.0, 2.0, 4.0]), 2)
     assert (low.tolist(), high.tolist()) == ([1, 2], [3, 0])
-    with pytest.raises(ValueError, match="4 pictures are too few for two groups of 3"):
+    with pytest.raises(ValueError, match="4 images are too few for two groups of 3"):
         choose_groups(torch.arange(4.0), 3)
 
 

@@ -18,7 +18,7 @@ def weights(clip_file):
     return load_high_level(clip_file, None, PROMPTS, "none")
 
 
-def picture(array):
+def image(array):
     return torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255
 
 
@@ -28,14 +28,14 @@ def test_features_of_any_size(parity, weights, name):
     clip, k = parity("clip"), SIZES[name]
     array = inputs.to_uint8(inputs.structured(1100 + k, *map(int, name.split("x"))))
     assert inputs.crc(array) == clip[f"clip_input_{name}_crc32"]
-    np.testing.assert_allclose(weights.encoder(picture(array)), clip[f"clip_nopos_{name}"], atol=2e-4)
+    np.testing.assert_allclose(weights.encoder(image(array)), clip[f"clip_nopos_{name}"], atol=2e-4)
 
 
 @torch.inference_mode()
 def test_with_positions_it_is_stock_clip(parity, clip_file):
     model = load_clip(clip_file)
-    pictures = picture(inputs.to_uint8(inputs.structured(1100, 224, 224)))
-    stock = model.encode_image((pictures - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / HighLevelEncoder(
+    images = image(inputs.to_uint8(inputs.structured(1100, 224, 224)))
+    stock = model.encode_image((images - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / HighLevelEncoder(
         model.visual, "interpolate").std)  # fmt: skip
     np.testing.assert_allclose(stock, parity("clip")["clip_stock_224x224"], atol=2e-4)
 
@@ -50,7 +50,7 @@ def test_text_features(parity, weights):
 @torch.inference_mode()
 def test_quality(parity, weights):
     clip = parity("clip")
-    features = torch.cat([weights.encoder(picture(inputs.image_under_test(k))) for k in range(3)])
+    features = torch.cat([weights.encoder(image(inputs.image_under_test(k))) for k in range(3)])
     np.testing.assert_allclose(features, clip["test_clip_features"], atol=2e-4)
     np.testing.assert_allclose(antonym_quality(features, weights.text), clip["qhigh"], atol=1e-5)
 
@@ -76,13 +76,13 @@ def test_a_grey_of_clips_mean_colour_enters_as_zeros(weights):
 )
 @torch.inference_mode()
 def test_a_picture_in_bands_is_the_whole_picture(weights, monkeypatch, height, width):
-    pictures = torch.rand(1, 3, height, width)
-    whole = weights.encoder(pictures)
+    images = torch.rand(1, 3, height, width)
+    whole = weights.encoder(images)
     seen = []
     handle = weights.encoder.visual.conv1.register_forward_pre_hook(
         lambda _, given: seen.append(given[0].shape)
     )
     monkeypatch.setattr("models.high_level.BAND_PIXELS", 32 * width)
-    torch.testing.assert_close(weights.encoder(pictures), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(weights.encoder(images), whole, rtol=0, atol=1e-5)
     handle.remove()
     assert len(seen) >= 3 and max(shape[2] for shape in seen) <= 32 + 2 * 32

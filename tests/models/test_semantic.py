@@ -17,8 +17,8 @@ def test_features_are_those_of_the_published_network(parity):
     """Within what float16 rounds away, 0.4 % of a feature's length; one layer padded alike costs 13 %."""
     arrays = [inputs.to_uint8(inputs.structured(1300 + k, 224, 224)) for k in range(4)]
     assert [inputs.crc(array) for array in arrays] == parity("content")["content_crc32"].tolist()
-    pictures = torch.stack([torch.from_numpy(array).permute(2, 0, 1) for array in arrays]).float() / 255
-    found = load_semantic().encoder(pictures).double()
+    images = torch.stack([torch.from_numpy(array).permute(2, 0, 1) for array in arrays]).float() / 255
+    found = load_semantic().encoder(images).double()
     expected = torch.from_numpy(parity("content")["content_features"])
     assert found.shape == (4, SEMANTIC_FEATURES)
     for ours, theirs in zip(found.split((112, 192), 1), expected.split((112, 192), 1), strict=True):

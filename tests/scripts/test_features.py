@@ -132,10 +132,10 @@ def test_without_arguments_the_samples_are_taken(run_script, tmp_path):
 
 def test_a_broken_picture_keeps_its_row_as_nan(run, place, tmp_path):
     os.link(place / "0.png", tmp_path / "0.png")
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     status, _, err = run("--img_dir", tmp_path, "--branch", "low")
     assert status == 1
-    assert "Without features (NaN): broken.png: is not a picture" in err
+    assert "Without features (NaN): broken.png: is not an image" in err
     features = np.load(tmp_path / "f.npy")
     assert np.isfinite(features[0]).all() and np.isnan(features[1]).all()
     # It is tried again.

@@ -221,9 +221,9 @@ def test_distortion_targets_are_learnt(tmp_path, run_script):
     weights = load_low_level(tmp_path / "Run0001" / "Train" / "final.safetensors")
     assert json.loads(weights.metadata["configuration"])["objective"] == "targets"
     folder = next(path for path in sorted((tmp_path / "set").iterdir()) if path.is_dir())
-    pictures = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
+    images = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
     with torch.inference_mode():
-        said = weights.model(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255)[:, 0]
+        said = weights.model(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)[:, 0]
     assert (said.diff() > 0).all() and said[3] > said[0] + 0.3, said
 
 

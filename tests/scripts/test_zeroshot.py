@@ -89,11 +89,11 @@ def test_table_of_scores(parity, place, score, tmp_path):
     (tmp_path / "t.csv").write_text("mos,image\n30,0.png\n40,1.png\n20,2.png\n10,broken.png\n")
     for k in range(3):
         os.link(place / f"images/{k}.png", tmp_path / f"{k}.png")
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     status, out, err = score("--scores", "t.csv", "--pristine_img_dir", place / "pristine", "--output",
                              "out.json", "--branch", "low")  # fmt: skip
     assert status == 1
-    assert "Not scored: broken.png: is not a picture" in err
+    assert "Not scored: broken.png: is not an image" in err
     assert "Branch: low-level (as asked)." in err
     for title in TITLES.values():
         assert title in out
@@ -124,7 +124,7 @@ def test_clive_in_miniature(place, score, tmp_path):
                              place / "pristine", "--output", "rows.csv")  # fmt: skip
     assert status == 0, err
     assert "CLIVE, 3 of 1162 images; MOS in [0, 100]; low-level weights" in out
-    assert "names 3 pictures, the whole set has 1162" in err
+    assert "names 3 images, the whole set has 1162" in err
     assert "1 of 3 scores lie outside the range of CLIVE" in err
     rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
     assert [(row["image"], row["mos"], row["q"]) for row in rows] == [

@@ -17,9 +17,9 @@ def call(run_script, monkeypatch, tmp_path):
 def results(tmp_path):
     """Two results of six images, of which one has no file."""
     names = ["caf\udce9.png", *(f"{n}.png" for n in range(5))]
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for name in names[1:]:
-        Image.new("RGB", (20, 10)).save(tmp_path / "pictures" / name)
+        Image.new("RGB", (20, 10)).save(tmp_path / "images" / name)
     rows = [
         {"image": name, "q": None, "q_low": n / 10, "q_high": None, "mos": n * n + n % 2, "status": "ok"}
         for n, name in enumerate(names)
@@ -31,7 +31,7 @@ def results(tmp_path):
 
 
 def test_a_page_of_two_runs(call, tmp_path):
-    status, out, error = call("one.json", "two.json", "--output", "page.html", "--img_dir", "pictures")
+    status, out, error = call("one.json", "two.json", "--output", "page.html", "--img_dir", "images")
     assert status == 0
     assert out.startswith("page.html: 2 result(s), ")
     assert error == "2 of the images are not shown; the page says why in their places.\n"
@@ -53,7 +53,7 @@ def test_a_folder_for_each_result(call, tmp_path):
         "--img_dir",
         "empty",
         "--img_dir",
-        "pictures",
+        "images",
     )
     assert call(*arguments)[0] == 0
     one, two = (tmp_path / "page.html").read_text(encoding="utf-8").split("<section>")[1:]
@@ -62,11 +62,11 @@ def test_a_folder_for_each_result(call, tmp_path):
 
 @pytest.mark.parametrize("arguments, sentence", [
     (["gone.json", "--output", "p.html"], "gone.json: cannot be read (No such file or directory)."),
-    (["pictures/0.png", "--output", "p.html"], "pictures/0.png: is not JSON"),
+    (["images/0.png", "--output", "p.html"], "images/0.png: is not JSON"),
     (["one.json", "--output", "p.pdf"], "p.pdf: a page is written as .html"),
     (["one.json", "--output", "gone/p.html"], "gone/p.html: No such file or directory."),
     (["one.json", "--output", "p.html", "--img_dir", "gone"], "gone: there is no such folder."),
-    (["one.json", "--output", "p.html", "--img_dir", "pictures", "--img_dir", "pictures"], "2 times for 1"),
+    (["one.json", "--output", "p.html", "--img_dir", "images", "--img_dir", "images"], "2 times for 1"),
     (["one.json"], "the following arguments are required: --output"),
     (["--output", "p.html"], "the following arguments are required: RESULT.json"),
 ])  # fmt: skip

@@ -39,13 +39,13 @@ def test_the_list_names_every_set():
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in done.stdout.splitlines()}
     assert lines["LIVE"] == "779 DMOS -3 to 112 lower by reference content"
     assert lines["KADID-10k"] == "10125 MOS 1 to 5 higher by reference content"
-    assert lines["csv"] == "any MOS any higher by picture"
+    assert lines["csv"] == "any MOS any higher by image"
 
 
 def test_check(call, kadid):
     status, out, error = call("kadid", "--img_dir", kadid)
     assert (status, error) == (0, "")
-    assert "Pictures: 10125 named, 10125 there, 0 missing." in out
+    assert "Images: 10125 named, 10125 there, 0 missing." in out
     assert "Scores: MOS 1 to 4.99 (higher is better; range 1 to 5)." in out
     assert "Split: by reference content. 81 contents." in out
     assert out.endswith("\nComplete.\n")
@@ -53,7 +53,7 @@ def test_check(call, kadid):
     status, out, _ = call("kadid", "--img_dir", kadid)
     assert status == 1
     assert "10125 named, 10124 there, 1 missing" in out
-    assert "1 of 10125 pictures are missing: I01_01_02.png." in out
+    assert "1 of 10125 images are missing: I01_01_02.png." in out
     assert out.endswith("\nNot complete.\n")
 
 
@@ -61,7 +61,7 @@ def test_fewer_scores_than_the_set_has_are_not_complete(call, tmp_path):
     (tmp_path / "dmos.csv").write_text("dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.5,0.5\n")
     Image.new("RGB", (1, 1)).save(tmp_path / "I01_01_01.png")
     status, out, _ = call("KADID-10k", "--img_dir", tmp_path)
-    assert (status, "names 1 pictures, the whole set has 10125" in out) == (1, True)
+    assert (status, "names 1 images, the whole set has 10125" in out) == (1, True)
 
 
 def test_scores_are_shown_as_published(call, tmp_path):

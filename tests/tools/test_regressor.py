@@ -113,12 +113,12 @@ def test_what_a_file_says_of_itself(fit, tmp_path):
 
 def test_a_broken_picture_is_a_row(fit, predict, place, tmp_path):
     assert fit()[0] == 0
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures/broken.png").write_bytes(b"no picture")
-    (tmp_path / "pictures/good.png").write_bytes((place / "b/01.png").read_bytes())
-    status, out, err = predict("--img_dir", tmp_path / "pictures")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/broken.png").write_bytes(b"no image")
+    (tmp_path / "images/good.png").write_bytes((place / "b/01.png").read_bytes())
+    status, out, err = predict("--img_dir", tmp_path / "images")
     assert status == 1
-    assert "Without quality: broken.png: is not a picture" in err
+    assert "Without quality: broken.png: is not an image" in err
     broken, good = out.splitlines()[1:3]
     assert broken.startswith("broken.png,,,,is not") and good.startswith("good.png,64,64,")
 

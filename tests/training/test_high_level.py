@@ -131,9 +131,9 @@ def test_weights_are_the_image_encoder_under_clips_names(config, tmp_path, tiny_
     weights = load_high_level(tiny_clip_file, path, config.prompts, "interpolate")
     assert weights.metadata["steps"] == "3" and '"group_size": 3' in weights.metadata["configuration"]
     task.model.eval()
-    pictures = torch.rand(2, 3, 64, 64)
+    images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.allclose(weights.encoder(pictures), task.model(pictures), atol=1e-5)
+        assert torch.allclose(weights.encoder(images), task.model(images), atol=1e-5)
 
 
 def test_other_photographs_or_another_clip_are_not_gone_on_with(config, tmp_path, tiny_clip_file):
@@ -154,8 +154,8 @@ def test_other_photographs_or_another_clip_are_not_gone_on_with(config, tmp_path
 def test_what_cannot_be_trained_on_is_named_before_training(config, tmp_path):
     with pytest.raises(UserError, match=r"8 image\(s\) are too few .* --set batch_size=8"):
         high_level_task(dataclasses.replace(config, batch_size=9))
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"1 file\(s\) of the set.*\n.*broken\.png: is not a picture"):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"1 file\(s\) of the set.*\n.*broken\.png: is not an image"):
         high_level_task(dataclasses.replace(config, data=(*config.data, str(tmp_path))))
     with pytest.raises(UserError, match=r"There are no CLIP weights: .* --set clip_weights=FILE"):
         high_level_task(dataclasses.replace(config, clip_weights=""))

@@ -31,7 +31,7 @@ def tiny_task(bad_step=None, epochs=3, data="line"):
 
     return Task(
         model, optimiser, schedule, 4, epochs, lambda first: range(first, 4 * epochs), data, loss,
-        lambda step: [f"photograph {step}"], export, 2, 60.0, "score {}",
+        lambda step: [f"image {step}"], export, 2, 60.0, "score {}",
     ), exported  # fmt: skip
 
 
@@ -55,9 +55,7 @@ def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tm
     fit(whole, LowLevelTraining(), make_run_folder(tmp_path, {}))
     stopped, exported = tiny_task(bad_step=6)
     run = make_run_folder(tmp_path, {})
-    with pytest.raises(
-        LossError, match=r"step 6 is nan, on photograph 6\. What is kept in .*Train is of before"
-    ):
+    with pytest.raises(LossError, match=r"step 6 is nan, on image 6\. What is kept in .*Train is of before"):
         fit(stopped, LowLevelTraining(), run)
     assert exported == []
     assert read_checkpoint(checkpoint_of(run))["step"] == 4

@@ -162,10 +162,10 @@ def test_the_names_of_all_sets_are_read_before_fsim(tmp_path, monkeypatch):
 
 
 def test_training_starts_from_a_file_of_weights(tmp_path, monkeypatch):
-    photographs = VersionPairs(
+    images = VersionPairs(
         [VersionFolder(Path("a"), (Path("a/0.png"), Path("a/1.png")))], [np.eye(2)], LowLevelTraining()
     )
-    monkeypatch.setattr("training.low_level.read_sets", lambda *_: photographs)
+    monkeypatch.setattr("training.low_level.read_sets", lambda *_: images)
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(5)
     wanted = LowLevelEncoder()

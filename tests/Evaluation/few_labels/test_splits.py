@@ -19,13 +19,13 @@ SETTINGS = FewLabels(n_labels=(5, 10), splits=4)
 def test_published_tests_on_a_fifth_that_is_never_labelled():
     for split in draw_splits("set", PICTURES, SETTINGS).splits:
         assert (len(split.pool), len(split.test)) == (80, 20)
-        assert {*split.pool, *split.test} == {picture.name for picture in PICTURES}
+        assert {*split.pool, *split.test} == {image.name for image in PICTURES}
         assert split.tested(5) == split.tested(10) == split.test
 
 
 def test_contents_are_on_one_side():
     drawn = draw_splits("set", CONTENTS, SETTINGS)
-    content = {picture.name: picture.reference for picture in CONTENTS}
+    content = {image.name: image.reference for image in CONTENTS}
     for split in drawn.splits:
         tested = {content[name] for name in split.test}
         assert tested.isdisjoint(content[name] for name in split.pool)
@@ -33,7 +33,7 @@ def test_contents_are_on_one_side():
         assert len(split.pool) + len(split.test) == 100
     assert "contents, none on both sides" in drawn.rule
     # An image without a reference among others with one is a content of its own.
-    mixed = [*CONTENTS[:50], *(replace(picture, reference=None) for picture in CONTENTS[50:])]
+    mixed = [*CONTENTS[:50], *(replace(image, reference=None) for image in CONTENTS[50:])]
     split = draw_splits("set", mixed, SETTINGS).splits[0]
     assert len(split.test) > 5 and len(split.pool) + len(split.test) == 100
 
@@ -69,11 +69,10 @@ def test_rest_tests_on_all_others():
 
 def test_official_parts_are_used_when_asked_for():
     parts = [
-        replace(picture, split=("train", "validation", "test", None)[k % 4])
-        for k, picture in enumerate(PICTURES)
+        replace(image, split=("train", "validation", "test", None)[k % 4]) for k, image in enumerate(PICTURES)
     ]
     split = draw_splits("set", parts, replace(SETTINGS, protocol="official")).splits[0]
-    known = {picture.name: picture.split for picture in parts}
+    known = {image.name: image.split for image in parts}
     assert {known[name] for name in split.test} == {"test"}
     assert {known[name] for name in split.pool} == {"train", "validation"}
     assert "the official parts are not used" in draw_splits("set", parts, SETTINGS).rule
@@ -88,7 +87,7 @@ def test_too_few_pictures():
     with pytest.raises(UserError, match="leaves fewer than 3 images to test on"):
         split.labelled(5)
     with pytest.raises(UserError, match="all images are of one content"):
-        draw_splits("set", [replace(picture, reference="r") for picture in PICTURES], SETTINGS)
+        draw_splits("set", [replace(image, reference="r") for image in PICTURES], SETTINGS)
 
 
 @pytest.mark.parametrize("protocol", ["published", "rest"])
@@ -97,7 +96,7 @@ def test_the_file_gives_the_splits_back(tmp_path, protocol):
     write_splits(tmp_path / "s.json", drawn)
     again = read_splits(tmp_path / "s.json")
     assert again == replace(drawn, source=str(tmp_path / "s.json"))
-    check_names(again, [picture.name for picture in CONTENTS], "set")
+    check_names(again, [image.name for image in CONTENTS], "set")
     with pytest.raises(UserError, match=r"2 of its images are not .* set .*: 003.png, 050.png"):
         check_names(again, [p.name for p in CONTENTS if p.name not in ("003.png", "050.png")], "set")
 

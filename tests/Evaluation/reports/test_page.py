@@ -219,7 +219,7 @@ def test_thumbnails_are_small_and_found_below(tmp_path):
     deep.mkdir(parents=True)
     Image.new("RGB", (1000, 500), "red").save(deep / "A.PNG")
     Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(tmp_path / "grey16.png")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     names = ["a.png", "part/a.png", "grey16.png", "bad.png", "gone.png", "nul\0.png"]
     found = thumbnails(names, tmp_path)
     opened = [Image.open(io.BytesIO(found[name])) for name in names[:3]]
@@ -227,7 +227,7 @@ def test_thumbnails_are_small_and_found_below(tmp_path):
         ("JPEG", (320, 160)), ("JPEG", (320, 160)), ("JPEG", (8, 8)),
     ]  # fmt: skip
     assert opened[2].getpixel((4, 4))[0] == pytest.approx(40000 / 257, abs=2)
-    assert found["bad.png"] == "is not a picture in a format that can be read"
+    assert found["bad.png"] == "is not an image in a format that can be read"
     assert found["gone.png"] == found["nul\0.png"] == "not found"
     assert "--img_dir" in thumbnails(["a.png"], None)["a.png"]
 

@@ -25,15 +25,15 @@ def scene(height=128, width=160, dtype=np.float32):
     return np.clip(0.1 + 0.8 * coarse + 0.15 * fine + ramp, 0, 1).astype(dtype)
 
 
-def error(kind, level, picture, seed=0):
-    return np.mean((apply(kind, picture, level, np.random.default_rng(seed)) - picture) ** 2)
+def error(kind, level, image, seed=0):
+    return np.mean((apply(kind, image, level, np.random.default_rng(seed)) - image) ** 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_stronger_levels_are_farther_from_the_picture(kind):
-    picture = scene()
+    image = scene()
     for seed in (0, 1):
-        errors = [error(kind, level, picture, seed) for level in np.linspace(0, 1, 6)]
+        errors = [error(kind, level, image, seed) for level in np.linspace(0, 1, 6)]
         assert errors[0] > 0
         assert (np.diff(errors) > 0).all(), errors
 
@@ -41,8 +41,8 @@ def test_stronger_levels_are_farther_from_the_picture(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_levels_are_a_continuum(kind):
     """No two levels fall on one strength, and near levels give near errors."""
-    picture = scene()
-    near = [error(kind, level, picture) for level in (0.5, 0.52)]
+    image = scene()
+    near = [error(kind, level, image) for level in (0.5, 0.52)]
     assert near[0] != near[1]
     # The error of smearing grows as the fourth power of its strength.
     assert near[1] / near[0] == pytest.approx(1, abs=0.25 if kind == "denoise" else 0.15)
@@ -58,14 +58,14 @@ def test_levels_are_a_continuum(kind):
     flat=st.sampled_from([None, 0.0, 1.0]),
 )
 def test_shape_type_and_range_are_kept(kind, height, width, level, dtype, flat):
-    picture = np.random.default_rng(1).random((height, width, 3)).astype(dtype)
+    image = np.random.default_rng(1).random((height, width, 3)).astype(dtype)
     if flat is not None:
-        picture[:] = flat
-    before = picture.copy()
-    distorted = apply(kind, picture, level, np.random.default_rng(2))
-    assert distorted.shape == picture.shape and distorted.dtype == dtype
+        image[:] = flat
+    before = image.copy()
+    distorted = apply(kind, image, level, np.random.default_rng(2))
+    assert distorted.shape == image.shape and distorted.dtype == dtype
     assert distorted.min() >= 0 and distorted.max() <= 1  # false for NaN
-    np.testing.assert_array_equal(picture, before)
+    np.testing.assert_array_equal(image, before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,12 +141,12 @@ def test_resample_draws_its_filters():
 
 
 def test_jpeg_shows_its_blocks_and_jpeg2000_does_not():
-    picture = ndimage.gaussian_filter(scene(256, 256), (3, 3, 0))
+    image = ndimage.gaussian_filter(scene(256, 256), (3, 3, 0))
 
     def blockiness(kind):
-        steps = np.abs(
-            np.diff(apply(kind, picture, 1.0, np.random.default_rng(0)).mean(axis=2), axis=1)
-        ).mean(axis=0)
+        steps = np.abs(np.diff(apply(kind, image, 1.0, np.random.default_rng(0)).mean(axis=2), axis=1)).mean(
+            axis=0
+        )
         return steps[7::8].mean() / np.delete(steps, np.s_[7::8]).mean()
 
     assert blockiness("jpeg") > 5
@@ -155,13 +155,11 @@ def test_jpeg_shows_its_blocks_and_jpeg2000_does_not():
 
 def test_jpeg_at_level_0_is_quality_85():
     """The documented end, against Pillow's own quality: same tables, so the same image."""
-    picture = scene()
+    image = scene()
     file = io.BytesIO()
-    Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(
-        file, "JPEG", quality=85, subsampling="4:2:0"
-    )
+    Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(file, "JPEG", quality=85, subsampling="4:2:0")
     wanted = np.asarray(Image.open(file)) / np.float32(255)
-    difference = np.abs(apply("jpeg", picture, 0.0, np.random.default_rng(0)) - wanted)
+    difference = np.abs(apply("jpeg", image, 0.0, np.random.default_rng(0)) - wanted)
     assert difference.mean() < 1 / 255
 
 
@@ -177,20 +175,20 @@ def test_exposure_is_in_stops_of_light():
 
 
 def test_contrast_turns_about_the_mean():
-    picture = 0.3 + 0.2 * scene(dtype=np.float64)
-    mean = picture.mean()
-    low = apply("low_contrast", picture, 1.0, np.random.default_rng(0))
-    np.testing.assert_allclose(low, mean + 0.2 * (picture - mean), atol=1e-12)
-    high = apply("high_contrast", picture, 0.0, np.random.default_rng(0))
-    np.testing.assert_allclose(high, mean + 1.15 * (picture - mean), atol=1e-12)
+    image = 0.3 + 0.2 * scene(dtype=np.float64)
+    mean = image.mean()
+    low = apply("low_contrast", image, 1.0, np.random.default_rng(0))
+    np.testing.assert_allclose(low, mean + 0.2 * (image - mean), atol=1e-12)
+    high = apply("high_contrast", image, 0.0, np.random.default_rng(0))
+    np.testing.assert_allclose(high, mean + 1.15 * (image - mean), atol=1e-12)
 
 
 def test_chain_applies_both_in_order_at_shares_of_the_level():
-    picture, level = scene(), 0.8
+    image, level = scene(), 0.8
     rng = np.random.default_rng(5)
     shares = np.random.default_rng(5).uniform(*Synthesis.chain_share, size=2)
-    chained = apply("low_contrast+over_exposure", picture, level, rng)
-    first = DISTORTIONS["low_contrast"](picture, level * shares[0], rng)
+    chained = apply("low_contrast+over_exposure", image, level, rng)
+    first = DISTORTIONS["low_contrast"](image, level * shares[0], rng)
     np.testing.assert_array_equal(chained, DISTORTIONS["over_exposure"](first, level * shares[1], rng))
     assert ((shares >= 0.5) & (shares <= 1)).all()
 
@@ -201,8 +199,8 @@ def test_distorting_harder_before_shrinking_leaves_the_level(kind):
     big = ndimage.gaussian_filter(np.random.default_rng(0).random((192, 192, 3)), (6, 6, 0))
     big = ((big - big.mean()) / big.std() * 0.12 + 0.5).clip(0, 1).astype(np.float32)
 
-    def halved(picture):
-        return picture.reshape(96, 2, 96, 2, 3).mean((1, 3))
+    def halved(image):
+        return image.reshape(96, 2, 96, 2, 3).mean((1, 3))
 
     level, rng = 0.5, np.random.default_rng(1)
     small = halved(big)

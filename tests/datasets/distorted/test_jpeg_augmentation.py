@@ -11,23 +11,23 @@ from datasets.distorted.jpeg_augmentation import QUALITIES, deliver
 from datasets.version_pairs import seeded_generator
 
 
-def pictures(count=200):
+def images(count=200):
     return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
 
 
 def test_share_of_pictures_is_compressed_and_the_others_are_untouched():
-    before = pictures()
+    before = images()
     after = deliver(before, 0.75, seeded_generator(1))
     changed = (before != after).flatten(1).any(1)
     assert 0.65 < changed.float().mean() < 0.85
     assert after.min() >= 0 and after.max() <= 1
     assert torch.equal(deliver(before, 0.0, seeded_generator(1)), before)
     assert torch.equal(deliver(before, 0.75, seeded_generator(1)), after)
-    assert torch.equal(before, pictures())
+    assert torch.equal(before, images())
 
 
 def test_what_comes_out_is_a_jpeg_of_the_documented_qualities():
-    (before,) = pictures(1)
+    (before,) = images(1)
     pixels = (before * 255).byte().permute(1, 2, 0).numpy()
     possible = set()
     for quality in range(QUALITIES[0], QUALITIES[1] + 1):
@@ -45,7 +45,7 @@ def test_what_comes_out_is_a_jpeg_of_the_documented_qualities():
 
 
 def test_a_draw_does_not_move_the_next_one():
-    before = pictures(8)
+    before = images(8)
     some, all_ = (deliver(before, share, seeded_generator(5)) for share in (0.5, 1.0))
     changed = (some != before).flatten(1).any(1)
     assert 0 < changed.sum() < 8

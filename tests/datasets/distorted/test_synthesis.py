@@ -62,13 +62,13 @@ def test_a_folder_holds_the_reference_first_and_versions_that_differ(tmp_path):
     names = sorted(path.name for path in folder.iterdir())
     assert names[0] == "00_REF.bmp" and sum("REF" in name for name in names) == 1
     assert {kind for name in names[1:] for kind in levels_of(Path(name).stem)} == set(SMALL.kinds)
-    pictures = [decode_pixels(folder / name) for name in names]
-    assert {picture.shape for picture in pictures} == {(64, 64, 3)}
-    assert all((picture != pictures[0]).any() for picture in pictures[1:])
+    images = [decode_pixels(folder / name) for name in names]
+    assert {image.shape for image in images} == {(64, 64, 3)}
+    assert all((image != images[0]).any() for image in images[1:])
     # The reference is a piece of the image, bit for bit.
     whole = decode_pixels(source)
     windows = np.lib.stride_tricks.sliding_window_view(whole, (64, 64, 3))[:, :, 0]
-    assert (windows == pictures[0]).all(axis=(2, 3, 4)).any()
+    assert (windows == images[0]).all(axis=(2, 3, 4)).any()
     assert (summary.folders, summary.versions, summary.present, summary.failures) == (1, 4, 0, [])
     assert summary.bytes == sum(path.stat().st_size for path in folder.iterdir())
 
@@ -156,8 +156,8 @@ def test_each_part_of_a_chain_meets_the_picture_at_its_own_size(tmp_path, monkey
     met = []
 
     def watched(name, distortion):
-        return lambda picture, level, rng: (
-            met.append((name, picture.shape[0], level)) or distortion(picture, level, rng)
+        return lambda image, level, rng: (
+            met.append((name, image.shape[0], level)) or distortion(image, level, rng)
         )
 
     for name in ("white_noise", "jpeg"):
@@ -221,7 +221,7 @@ def test_a_photograph_must_be_large_enough_once_it_is_shrunk(tmp_path):
     photograph(tmp_path / "photos" / "a.png", 80, 200)
     config = dataclasses.replace(SMALL, shrink=(1.0, 0.5), crops=2)
     summary = synthesize([tmp_path / "photos"], tmp_path / "out", config, 1)
-    assert "a.png: is 200 x 80 pixels; a photograph needs 128 on both sides (64, or" in summary.failures[0]
+    assert "a.png: is 200 x 80 pixels; an image needs 128 on both sides (64, or" in summary.failures[0]
     with pytest.raises(UserError, match="'short_sides' takes 0 or 128 and more, not 100"):
         dataclasses.replace(config, short_sides=(100,))
 
@@ -373,7 +373,7 @@ def test_script_reports_bad_photographs_and_does_the_others(tmp_path):
     done = script("--photos", photos, "--output", tmp_path / "out", "--preset", "authors", "--workers", 2)
     assert done.returncode == 1
     assert f"{photos / 'broken.jpg'}: is " in done.stderr
-    assert f"{photos / 'tiny.png'}: is 200 x 40 pixels; a photograph needs 64" in done.stderr
+    assert f"{photos / 'tiny.png'}: is 200 x 40 pixels; an image needs 64" in done.stderr
     assert done.stdout.splitlines() == [
         f"Folders written: 1, with 9 images (0.2 MB), in {tmp_path / 'out'}.",
         f"Next: python train.py --set data={tmp_path / 'out'}",

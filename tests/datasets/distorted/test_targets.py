@@ -44,11 +44,11 @@ def test_other_names_are_one_sentence(stem):
 
 def test_names_that_are_written_are_read():
     """Every kind of the camera preset, each part of a chain with its own level."""
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     config = SYNTHESIS_PRESETS["camera"]
     for number, kind in enumerate(dict.fromkeys(config.kinds)):
         one = type(config)(kinds=(kind,), levels=(0.8,))
-        names = [name for name, _ in versions(picture, one, np.random.default_rng(number))]
+        names = [name for name, _ in versions(image, one, np.random.default_rng(number))]
         assert levels_of(names[0]) == {}
         levels = levels_of(names[1])
         assert list(levels) == split_kind(kind)

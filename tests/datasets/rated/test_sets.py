@@ -56,7 +56,7 @@ def test_clive(clive):
     assert all(image.path.is_file() for image in rated.images)
     assert [image.size for image in rated.images] == [None, None, (500, 500), (500, 500), None, None]
     assert (rated.missing, rated.expected) == ((), 1162)
-    assert shortfall(rated) == ["The score file of CLIVE names 6 pictures, the whole set has 1162."]
+    assert shortfall(rated) == ["The score file of CLIVE names 6 images, the whole set has 1162."]
 
 
 @pytest.mark.parametrize("folder", [".", "Images", "..", "../.."])
@@ -91,7 +91,7 @@ def test_a_folder_without_the_pictures_is_passed_over_aloud(clive):
     rated = load_rated_set("CLIVE", clive / "Data")
     assert rated.missing == ()
     assert rated.remarks == (
-        f"{clive / 'Data'} holds no picture of CLIVE; they are taken from {clive / 'Images'}.",
+        f"{clive / 'Data'} holds no image of CLIVE; they are taken from {clive / 'Images'}.",
     )
 
 
@@ -115,12 +115,12 @@ def test_missing_pictures_are_named(clive):
     rated = load_rated_set("CLIVE", clive)
     assert rated.missing == ("3.JPG", "10.bmp")
     assert len(rated.images) == 6
-    assert shortfall(rated)[0] == "2 of 6 pictures are missing: 3.JPG, 10.bmp."
+    assert shortfall(rated)[0] == "2 of 6 images are missing: 3.JPG, 10.bmp."
 
 
 def test_no_picture_at_all(clive):
     shutil.rmtree(clive / "Images")
-    with pytest.raises(UserError, match="none of the 6 pictures of CLIVE is there"):
+    with pytest.raises(UserError, match="none of the 6 images of CLIVE is there"):
         load_rated_set("CLIVE", clive)
 
 
@@ -258,7 +258,7 @@ def test_absolute_paths(pictures, tmp_path_factory):
     ("image,mos\na.png,1\n./a.png,1\n", "line 3: './a.png' is there twice"),
     ("image,mos,split\na.png,1,holdout\n", "line 2: split 'holdout' is none of train, training, val"),
     ("image,mos,split,split\na.png,1,test,train\n", "line 1: expected one column 'split'"),
-    ("image,mos\ngone.png,1\n", "none of the 1 pictures of scores.csv is there"),
+    ("image,mos\ngone.png,1\n", "none of the 1 images of scores.csv is there"),
 ])  # fmt: skip
 def test_wrong_table(pictures, text, reason):
     with pytest.raises(UserError, match=reason):

@@ -18,11 +18,11 @@ from utils.errors import UserError
 class Batch(NamedTuple):
     """The images (N, 3, S, S) of a step, float32 in [0, 1], and their files."""
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     files: list[str]
 
 
-class ReferencePhotographs(Dataset[tuple[torch.Tensor, str]]):
+class ReferenceImages(Dataset[tuple[torch.Tensor, str]]):
     """Centre crops (3, S, S) by (epoch, place), the same in each epoch, with their files' names."""
 
     def __init__(self, files: Sequence[Path], side: int, fill: Sequence[float]) -> None:
@@ -39,10 +39,10 @@ class ReferencePhotographs(Dataset[tuple[torch.Tensor, str]]):
             raise UserError(str(error)) from None
 
 
-def collate(photographs: Sequence[tuple[torch.Tensor, str]]) -> Batch:
+def collate(views: Sequence[tuple[torch.Tensor, str]]) -> Batch:
     """The images of a step, stacked."""
-    pictures, files = zip(*photographs, strict=True)
-    return Batch(torch.stack(pictures), list(files))
+    images, files = zip(*views, strict=True)
+    return Batch(torch.stack(images), list(files))
 
 
 def find_references(root: str | Path, marker: str) -> list[Path]:
@@ -58,20 +58,20 @@ def find_references(root: str | Path, marker: str) -> list[Path]:
     root = Path(root)
     if not root.is_dir():
         raise UserError(
-            f"{root}: there is no such set; name folders of photographs, or of folders that hold a "
+            f"{root}: there is no such set; name folders of images, or of folders that hold a "
             "reference each, with --set data=DIR."
         )
     with contextlib.suppress(UserError):
         return list_images(root)
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        raise UserError(f"{root}: holds neither photographs nor folders of them.")
+        raise UserError(f"{root}: holds neither images nor folders of them.")
     references = []
     for folder in folders:
         marked = [file for file in list_images(folder) if marker in file.name]
         if not marked:
             raise UserError(
-                f"{folder}: no picture has '{marker}' in its file name; say what the references have there "
+                f"{folder}: no image has '{marker}' in its file name; say what the references have there "
                 "with --set reference=TEXT."
             )
         references.append(marked[-1])

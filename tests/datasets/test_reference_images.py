@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import center_crop, normalize
 
-from datasets.reference_photographs import ReferencePhotographs, centre_crop, find_references
-from datasets.version_pairs import PhotographOrder
+from datasets.reference_images import ReferenceImages, centre_crop, find_references
+from datasets.version_pairs import ImageOrder
 from models.high_level import CLIP_MEAN, CLIP_STD, HighLevelEncoder
 from models.weights.high_level import load_clip
 from utils.errors import UserError
@@ -32,9 +32,9 @@ def test_the_crop_is_torchvisions_for_every_parity_larger_and_smaller(side, dtyp
     for height in lengths:
         for width in lengths:
             pixels = pixels_of(height, width, dtype)
-            picture = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / np.iinfo(dtype).max
+            image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / np.iinfo(dtype).max
             shift = torch.tensor(fill).view(3, 1, 1)  # so that torchvision's zeros are the fill
-            expected = center_crop(picture - shift, side) + shift
+            expected = center_crop(image - shift, side) + shift
             crop = centre_crop(pixels, side, fill)
             assert crop.shape == (3, side, side)
             assert torch.allclose(crop, expected, rtol=0, atol=1e-6), (height, width)
@@ -42,14 +42,14 @@ def test_the_crop_is_torchvisions_for_every_parity_larger_and_smaller(side, dtyp
 
 def test_padding_reaches_the_network_as_zeros(tiny_clip_file, tmp_path):
     file = save(tmp_path / "small.png", 41, 90)
-    crop, name = ReferencePhotographs([file], 64, CLIP_MEAN)[0, 0]
+    crop, name = ReferenceImages([file], 64, CLIP_MEAN)[0, 0]
     assert name == str(file)
     seen = []
     encoder = HighLevelEncoder(load_clip(tiny_clip_file).visual, "none")
     encoder.visual.conv1.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     encoder(crop[None])
-    picture = torch.from_numpy(pixels_of(41, 90)).permute(2, 0, 1) / 255
-    expected = center_crop(normalize(picture, CLIP_MEAN, CLIP_STD), 64)
+    image = torch.from_numpy(pixels_of(41, 90)).permute(2, 0, 1) / 255
+    expected = center_crop(normalize(image, CLIP_MEAN, CLIP_STD), 64)
     assert torch.allclose(seen[0][0], expected, atol=1e-6)
     assert seen[0][0, :, :11].abs().max() == 0  # 23 rows are missing, the smaller half of them above
     assert seen[0][0, :, 52:].abs().max() == 0
@@ -62,7 +62,7 @@ def test_references_are_the_last_marked_file_of_each_folder(tmp_path):
         save(root / name)
     assert find_references(root, "REF") == [root / "a/REF.png", root / "b/3_REF.png"]
     save(root / "c/orig.png")
-    with pytest.raises(UserError, match=r"REF_set/c: no picture has 'REF'.*reference=TEXT"):
+    with pytest.raises(UserError, match=r"REF_set/c: no image has 'REF'.*reference=TEXT"):
         find_references(root, "REF")
     for name in "ab":
         save(root / name / "orig.png")
@@ -75,7 +75,7 @@ def test_references_are_the_last_marked_file_of_each_folder(tmp_path):
 def test_a_folder_with_pictures_is_a_plain_one(tmp_path):
     files = [save(tmp_path / "plain" / name) for name in ("a.png", "b.jpg")]
     save(tmp_path / "plain" / "more" / "c_REF.png")
-    (tmp_path / "plain" / "notes.txt").write_text("no picture")
+    (tmp_path / "plain" / "notes.txt").write_text("no image")
     assert find_references(tmp_path / "plain", "REF") == files
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty: holds neither"):
@@ -88,13 +88,13 @@ def test_a_damaged_photograph_is_named_when_it_is_drawn(tmp_path):
     file = save(tmp_path / "cut.png", 200, 200)
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"cut\.png: is damaged"):
-        ReferencePhotographs([file], 64, CLIP_MEAN)[0, 0]
+        ReferenceImages([file], 64, CLIP_MEAN)[0, 0]
 
 
 def test_the_last_short_batch_is_dropped_and_a_later_start_gives_the_same_rest():
-    order = list(PhotographOrder(11, 4, 3, 0, drop_last=True))
+    order = list(ImageOrder(11, 4, 3, 0, drop_last=True))
     assert [len(batch) for batch in order] == [4] * 6
     assert [batch[0][0] for batch in order] == [0, 0, 1, 1, 2, 2]
-    assert list(PhotographOrder(11, 4, 3, 0, 3, drop_last=True)) == order[3:]
-    assert len(PhotographOrder(11, 4, 3, 0, drop_last=True)) == 6
-    assert [len(batch) for batch in PhotographOrder(11, 4, 1, 0)] == [4, 4, 3]
+    assert list(ImageOrder(11, 4, 3, 0, 3, drop_last=True)) == order[3:]
+    assert len(ImageOrder(11, 4, 3, 0, drop_last=True)) == 6
+    assert [len(batch) for batch in ImageOrder(11, 4, 1, 0)] == [4, 4, 3]
