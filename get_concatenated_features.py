@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import FEATURE_GROUPS, Settings
+from datasets.rated.layouts import RATED_SETS
 from utils.cli import MODEL_FLAGS, ROOT, add_fields, add_scored_images, command, make_parser, say, with_fields
 
 
@@ -14,7 +15,7 @@ from utils.cli import MODEL_FLAGS, ROOT, add_fields, add_scored_images, command,
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all done, 1 an image without features, 2 bad input, 130 interrupted."""
     parser = make_parser(__doc__, __file__)
-    add_scored_images(parser)
+    add_scored_images(parser, RATED_SETS)
     add = parser.add_argument
     add("--output", type=Path, help="default: Evaluation/NAME_features.npy; an .h5 file is written beside it")
     add_fields(parser, Settings(), MODEL_FLAGS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import FewLabels, Settings
+from datasets.rated.layouts import RATED_SETS
 from utils.cli import (
     FEATURE_CACHE,
     MODEL_FLAGS,
@@ -34,7 +35,7 @@ FLAGS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all done, 1 an image is left out, 2 bad input, 130 interrupted."""
     parser = make_parser(__doc__, __file__)
-    add_scored_images(parser)
+    add_scored_images(parser, RATED_SETS)
     add_fields(parser, FewLabels(), (*FLAGS, *REGRESSION_FLAGS))
     add_set(parser, "FewLabels")
     add_fields(parser, Settings(), MODEL_FLAGS)

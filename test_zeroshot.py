@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import Settings
+from datasets.rated.layouts import RATED_SETS
 from utils.cli import (
     MODEL_FLAGS,
     SCORE_FLAGS,
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--eval_type", choices=("zeroshot", "zeroshot_single_img"), help="default: by --test_img_path")
     add("--test_img_path", default="", help="the image of zeroshot_single_img")
-    add_scored_images(parser)
+    add_scored_images(parser, RATED_SETS)
     add("--output", type=Path, help="table of scores, .csv or .json; default: printed")
     add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
     add_set(parser, "Settings")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import FewLabels, Settings
+from datasets.rated.layouts import RATED_SETS
 from utils.cli import (
     FEATURE_CACHE,
     MODEL_FLAGS,
@@ -24,7 +25,7 @@ from utils.cli import (
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all done, 1 an image is left out, 2 bad input, 130 interrupted."""
     parser = make_parser(__doc__, __file__)
-    add_scored_images(parser)
+    add_scored_images(parser, RATED_SETS)
     add = parser.add_argument
     add("--output", type=Path, required=True, help="the regressor, a new .safetensors file")
     add_fields(parser, FewLabels(), REGRESSION_FLAGS)

@@ -97,12 +97,10 @@ def add_fields(parser: argparse.ArgumentParser, config: Any, flags: Iterable[Fla
         parser.add_argument(flag, help=(words + told).replace("%", "%%"), **more)
 
 
-def add_scored_images(parser: argparse.ArgumentParser) -> None:
-    """Which images: a rated set, a table of scores or a folder; arguments of `Evaluation.protocol`."""
-    from datasets.rated.layouts import RATED_SETS
-
+def add_scored_images(parser: argparse.ArgumentParser, sets: Iterable[str]) -> None:
+    """Which images: a rated set, a table of scores or a folder, as `Evaluation.protocol` takes them."""
     add = parser.add_argument
-    add("--dataset", default="", help=f"rated set in its native layout in --img_dir: {', '.join(RATED_SETS)}")
+    add("--dataset", default="", help=f"rated set in its native layout in --img_dir: {', '.join(sets)}")
     add("--scores", default="", help="table of images and their scores, a CSV, instead of --dataset")
     add("--image_column", default="", help="its column of file names; default: the usual names")
     add("--mos_column", default="", help="its column of scores; default: the usual names")
