@@ -162,14 +162,14 @@ class LowLevelTraining(Training):
     # Versions of an image in a step: the reference and versions - 1 others, drawn anew each time.
     # A folder that holds fewer gives all it has.
     versions: int = 9
-    # Fragments: grid x grid pieces of piece x piece pixels. Authors: 7 x 32 = 224. One piece of 96
+    # Fragments: n x n of size x size pixels. Authors: 7 of 32 make 224. One fragment of 96
     # is what the zero-shot score looks at, and a step takes a fifth of the time.
     fragments_per_side: int = 1
     fragment_size: int = 96
     # How often the learning rate starts anew: n restarts make n + 1 equal cycles of the epochs, each with
     # its own rise and fall. Authors: 0.
     warm_restarts: int = 0
-    # Side in pixels of a piece in the first `early_epochs` of a cycle: a step of 64 takes half the time
+    # Side in pixels of a fragment in the first `early_epochs` of a cycle: a step of 64 takes half the time
     # of one of 96, and the last epochs see what the score looks at. Authors: none.
     early_fragment_size: int = 64
     early_epochs: int = 0

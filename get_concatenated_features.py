@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from os.path import relpath
 from pathlib import Path
 
 from configs import FEATURE_GROUPS, Settings
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     folder = args.img_dir
     if not (args.dataset or args.scores or folder):
-        folder = str(SAMPLES)
+        folder = relpath(SAMPLES)
         print("Features of samples, part of this repository; images of your own: --img_dir DIR.")
     rated = load_images("", args.dataset, args.scores, folder, args.image_column, args.mos_column)
     name = args.dataset or (Path(args.scores).stem if args.scores else Path(folder).resolve().name)

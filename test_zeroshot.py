@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from os.path import relpath
 from pathlib import Path
 
 from configs import Settings
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--test_img_path goes with --eval_type zeroshot_single_img")
     if not any((image, args.dataset, args.scores, folder)):
         default = SAMPLES / "coffee.jpg" if single else SAMPLES
-        image, folder = (str(default), "") if single else ("", str(default))
+        image, folder = (relpath(default), "") if single else ("", relpath(default))
         own = "an image of your own: --test_img_path FILE" if single else "images of your own: --img_dir DIR"
         shown = f" of {default.relative_to(SAMPLES.parent)}, part of this repository; {own}"
     elif single and not image:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for sentence in (*rated.remarks, *shortfall(rated)):
         say(sentence)
     model = GRepQ(settings, say).load()
-    print(f"{model.name}: {model.score_name}, higher is better{shown}.")
+    print(f"{model.name}, {model.score_name} (higher is better){shown}.")
     rows, complete = collect(model, rated.images)
     return publish(model, rated, rows, complete, args.output)
 

@@ -40,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(prepare_try_out() if trying_out else config, args.resume, trying_out)
     except ArithmeticError as error:
+        from training.loop import LossError
+
+        if not isinstance(error, LossError):
+            raise  # a division by zero is a bug
         say(str(error))
         return 1
     except RuntimeError as error:

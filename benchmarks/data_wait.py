@@ -22,9 +22,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "set"
         synthesize([SAMPLES], root, Synthesis(crops=2, crop_size=300), workers=2)
-        for name, grid, piece, epochs in (("1 x 1 of 96", 1, 96, 10), ("7 x 7 of 32", 7, 32, 3)):
+        for name, per_side, size, epochs in (("1 x 1 of 96", 1, 96, 10), ("7 x 7 of 32", 7, 32, 3)):
             config = LowLevelTraining(
-                data=(str(root),), results=folder, fragments_per_side=grid, fragment_size=piece, epochs=epochs
+                data=(str(root),),
+                results=folder,
+                fragments_per_side=per_side,
+                fragment_size=size,
+                epochs=epochs,
             )
             run = make_run_folder(folder, dataclasses.asdict(config))
             fit(low_level_task(config), config, run)

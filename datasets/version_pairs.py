@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from configs import LowLevelTraining
-from datasets.distorted.jpeg_augmentation import deliver
+from datasets.distorted.jpeg_augmentation import through_jpeg
 from datasets.fragments import two_views
 from datasets.version_folders import VersionFolder, read_versions
 
@@ -61,11 +61,11 @@ class VersionPairs(Dataset[ImageViews]):
         chosen = draw_versions(len(folder.files), folder.reference, config.versions, generator)
         pixels = read_versions(folder, chosen)
         early = epoch % config.cycle_epochs < config.early_epochs
-        piece = config.early_fragment_size if early else config.fragment_size
-        images, augmentations = two_views(pixels, config.fragments_per_side, piece, generator)
+        size = config.early_fragment_size if early else config.fragment_size
+        images, augmentations = two_views(pixels, config.fragments_per_side, size, generator)
         if config.jpeg_augmentation:
             images, augmentations = (
-                deliver(view, config.jpeg_augmentation, generator) for view in (images, augmentations)
+                through_jpeg(view, config.jpeg_augmentation, generator) for view in (images, augmentations)
             )
         similarity = torch.from_numpy(self.matrices[place])[chosen][:, chosen].float()
         targets = torch.empty(len(chosen), 0)

@@ -1,4 +1,4 @@
-"""The loss that teaches the first features what was done to an image (method.md part 1, Taught features)."""
+"""The regression of the first features on distortion targets (method.md part 1, Distortion targets)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def distortion_target_loss(features: torch.Tensor, targets: torch.Tensor) -> tor
     """`mean_nk w_k (features_nk - targets_nk)^2` over the known targets; w is 4 for the first two, else 1.
 
     Args:
-        features: (N, F); the first K are taught, the others are free.
+        features: (N, F); the first K are regressed, the others are free.
         targets: (N, K), NaN where unknown.
 
     Returns:

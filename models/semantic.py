@@ -1,4 +1,4 @@
-"""The content encoder: EfficientNet-Lite0 without its last layers, which knows what an image shows."""
+"""The semantic encoder: EfficientNet-Lite0 without its last layers, which knows what an image shows."""
 
 from __future__ import annotations
 

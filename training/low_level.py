@@ -110,15 +110,15 @@ def read_sets(config: LowLevelTraining, device: torch.device) -> VersionPairs:
         raise UserError("No set is named; use --set data=DIR (several with commas).")
     sets = [find_version_folders(root, config.skip_unreadable, say) for root in config.data]
     folders = [folder for found in sets for folder in found]
-    taught = config.objective == "targets"
+    regressed = config.objective == "targets"
     # The names of all sets are read before the first FSIM, so that wrong ones are said at once.
-    levels = [version_levels(folder) for folder in folders] if taught else []
+    levels = [version_levels(folder) for folder in folders] if regressed else []
     matrices = [
         matrix
         for root, found in zip(config.data, sets, strict=True)
         for matrix in annotator_matrices(root, found, device)
     ]
-    if not taught:
+    if not regressed:
         return VersionPairs(folders, matrices, config)
     rows = [matrix[folder.reference] for matrix, folder in zip(matrices, folders, strict=True)]
     targets = [distortion_targets(*pair) for pair in zip(levels, rows, strict=True)]
@@ -166,7 +166,7 @@ def low_level_loss(
     """The loss of a batch: a mean over all rows; for the contrast images with equal D are stacked.
 
     For the contrast each view passes the network by itself, so that BatchNorm sees one view at a time, as
-    in the release; taught features compare no views, and all images pass at once.
+    in the release; distortion targets compare no views, and all images pass at once.
     """
 
     def features(views: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, FewLabels
 from datasets.decoder import read_image
 from datasets.distorted.distortions import apply
-from datasets.distorted.jpeg_augmentation import deliver
+from datasets.distorted.jpeg_augmentation import through_jpeg
 from datasets.distorted.synthesis import versions
 from datasets.distorted.targets import levels_of
 from Evaluation.distance import FeatureStatistics, distance_of_quality
@@ -204,7 +204,7 @@ def _as_cameras_make_them(path: Path) -> Iterator[tuple[torch.Tensor, bool]]:
     for preset in REGRESSION_PRESETS:
         for stem, pixels in versions(reference, preset, rng):
             version = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-            yield deliver(version[None], REGRESSION_JPEG_SHARE, generator)[0], bool(levels_of(stem))
+            yield through_jpeg(version[None], REGRESSION_JPEG_SHARE, generator)[0], bool(levels_of(stem))
 
 
 def _seed(path: Path) -> list[int]:

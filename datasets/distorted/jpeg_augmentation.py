@@ -13,7 +13,7 @@ QUALITIES = (65, 97)
 SUBSAMPLINGS = (0, 2, 2)
 
 
-def deliver(images: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+def through_jpeg(images: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
     """Images (D, 3, S, S) in [0, 1], each with probability `share` through a JPEG file of good quality.
 
     Grey level 0..255 are rounded on the way, as in any file. The generator is asked three times a
@@ -21,7 +21,7 @@ def deliver(images: torch.Tensor, share: float, generator: torch.Generator) -> t
     """
     draws = torch.rand(len(images), 3, generator=generator).tolist()
     low, high = QUALITIES
-    delivered = images.clone()
+    passed = images.clone()
     for place, (chance, quality, subsampling) in enumerate(draws):
         if chance < share:
             pixels = (images[place] * 255).round().byte().permute(1, 2, 0).numpy()
@@ -31,5 +31,5 @@ def deliver(images: torch.Tensor, share: float, generator: torch.Generator) -> t
                 subsampling=SUBSAMPLINGS[int(subsampling * len(SUBSAMPLINGS))],
             )  # fmt: skip
             with Image.open(file) as image:
-                delivered[place] = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
-    return delivered
+                passed[place] = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+    return passed

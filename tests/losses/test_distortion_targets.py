@@ -1,4 +1,4 @@
-"""The loss of the taught features."""
+"""The regression on distortion targets."""
 
 import math
 

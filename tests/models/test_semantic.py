@@ -1,4 +1,4 @@
-"""The content encoder against the published network, and how its file is made of the published one."""
+"""The semantic encoder against the published network, and how its file is made of the published one."""
 
 import pytest
 import synthetic_inputs as inputs

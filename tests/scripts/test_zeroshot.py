@@ -60,7 +60,7 @@ def test_single_image_from_a_cold_start(parity, place, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     name, first, protocol = done.stdout.splitlines()
-    assert name == "GRepQ (paper): Q_low, higher is better."
+    assert name == "GRepQ (paper), Q_low (higher is better)."
     assert first.endswith("(range (0, 0.5], higher is better; ok)")
     assert float(first.split()[2]) == pytest.approx(parity("low")["qlow_s0.75_c0.80"][0], abs=1e-5)
     assert protocol.startswith("Protocol: GRepQ (paper); ")
@@ -77,7 +77,7 @@ def test_without_arguments_the_samples_are_scored(score):
     assert status == 0
     first, *lines = out.splitlines()
     assert first == (
-        "GRepQ extended: Q_low, higher is better of samples, part of this repository; images of your own: "
+        "GRepQ extended, Q_low (higher is better) of samples, part of this repository; images of your own: "
         "--img_dir DIR."
     )
     assert lines[1].startswith("0.3470") and lines[1].endswith("chelsea.jpg")
@@ -253,7 +253,7 @@ def test_high_level_alone_needs_no_pristine_statistics(parity, clip_file, place,
     monkeypatch.setenv("GREPQ_CLIP_WEIGHTS", str(clip_file))
     status, out, _ = score("--branch", "high", "--test_img_path", place / "images/1.png", weights=False)
     name, first, protocol = out.splitlines()
-    assert (status, name) == (0, "GRepQ (paper): Q_high, higher is better.")
+    assert (status, name) == (0, "GRepQ (paper), Q_high (higher is better).")
     assert float(first.removeprefix("Q_high = ").split()[0]) == pytest.approx(
         parity("clip")["qhigh"][1], abs=1e-5
     )
@@ -290,7 +290,7 @@ def test_own_score_and_the_papers(place, score, run_script, tmp_path):
             found[name, asked] = ([row["q_low"] for row in result["images"]], result["protocol"], out)
     assert found["own", "paper"][0] == found["plain", "own"][0] == found["plain", "paper"][0]
     own, line, out = found["own", "own"]
-    assert out.startswith("GRepQ extended: ")
+    assert out.startswith("GRepQ extended, ")
     formula = "2.5 x (distance + 0.4 x distortion regression + 0.5 x semantic regression)"
     assert f"; score {formula}; float32 on " in line
     assert "semantic weights semantic.safetensors (sha256 " in line

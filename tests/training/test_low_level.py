@@ -112,7 +112,7 @@ def test_each_cycle_has_the_rates_of_a_run_of_its_length(rise):
 
 
 def test_targets_teach_both_views_at_once():
-    """The loss of a batch with targets is the taught loss of its two views, the same targets for each."""
+    """The loss of a batch with targets is the regression of its two views, the same targets for each."""
     torch.manual_seed(1)
     # BatchNorm tells one pass of all images from one of each view.
     model = torch.nn.Sequential(

@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeCV
 
 from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS
 from datasets.distorted.distortions import apply
-from datasets.distorted.jpeg_augmentation import deliver
+from datasets.distorted.jpeg_augmentation import through_jpeg
 from datasets.distorted.synthesis import versions
 from Evaluation.distance import distance_of_quality, low_level_quality
 from Evaluation.extended.calibration import (
@@ -128,7 +128,9 @@ def test_the_semantic_regression_tells_versions_from_references(model, tmp_path)
         generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))
         rng, middle = np.random.default_rng(list(seed)), np.array(Image.open(tmp_path / name))[:, 8:392]
         for stem, pixels in (pair for preset in presets for pair in versions(middle, preset, rng)):
-            tensor = deliver(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, 0.75, generator)
+            tensor = through_jpeg(
+                torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, 0.75, generator
+            )
             # Two patches of 224 that overlap by half, as far from the middle as each other.
             patches = torch.stack([tensor[0, :, :224, left : left + 224] for left in (0, 112)])
             with torch.inference_mode():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets.distorted.jpeg_augmentation import QUALITIES, deliver
+from datasets.distorted.jpeg_augmentation import QUALITIES, through_jpeg
 from datasets.version_pairs import seeded_generator
 
 
@@ -17,12 +17,12 @@ def images(count=200):
 
 def test_share_of_pictures_is_compressed_and_the_others_are_untouched():
     before = images()
-    after = deliver(before, 0.75, seeded_generator(1))
+    after = through_jpeg(before, 0.75, seeded_generator(1))
     changed = (before != after).flatten(1).any(1)
     assert 0.65 < changed.float().mean() < 0.85
     assert after.min() >= 0 and after.max() <= 1
-    assert torch.equal(deliver(before, 0.0, seeded_generator(1)), before)
-    assert torch.equal(deliver(before, 0.75, seeded_generator(1)), after)
+    assert torch.equal(through_jpeg(before, 0.0, seeded_generator(1)), before)
+    assert torch.equal(through_jpeg(before, 0.75, seeded_generator(1)), after)
     assert torch.equal(before, images())
 
 
@@ -37,7 +37,7 @@ def test_what_comes_out_is_a_jpeg_of_the_documented_qualities():
             possible.add(np.asarray(Image.open(file)).tobytes())
     found = set()
     for seed in range(300):
-        after = deliver(before[None], 1.0, seeded_generator(seed))[0]
+        after = through_jpeg(before[None], 1.0, seeded_generator(seed))[0]
         found.add((after * 255).round().byte().permute(1, 2, 0).numpy().tobytes())
     assert found <= possible
     # Both ends and both subsamplings are drawn: 33 qualities x 2, some of equal bytes.
@@ -46,7 +46,7 @@ def test_what_comes_out_is_a_jpeg_of_the_documented_qualities():
 
 def test_a_draw_does_not_move_the_next_one():
     before = images(8)
-    some, all_ = (deliver(before, share, seeded_generator(5)) for share in (0.5, 1.0))
+    some, all_ = (through_jpeg(before, share, seeded_generator(5)) for share in (0.5, 1.0))
     changed = (some != before).flatten(1).any(1)
     assert 0 < changed.sum() < 8
     assert torch.equal(some[changed], all_[changed])

@@ -1,4 +1,4 @@
-"""What the taught features are to say, from file names and FSIM."""
+"""Distortion targets from file names and FSIM; their names and order are fixed."""
 
 from pathlib import Path
 
@@ -55,3 +55,14 @@ def test_names_that_are_written_are_read():
         assert all(0.39 <= level <= 0.81 for level in levels.values())
         assert len(set(levels.values())) == len(levels)
     assert set(DISTORTIONS) > PHOTOMETRIC
+
+
+def test_the_names_do_not_follow_the_distortions():
+    """A 17th distortion would otherwise change what weights are taken to say."""
+    assert TARGETS == (
+        "structure", "total", "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "dark_noise",
+        "jpeg", "jpeg2000", "resample", "low_contrast", "high_contrast", "over_exposure", "under_exposure",
+        "haze", "colour_cast", "denoise", "sharpen",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="01_fog"):
+        levels_of("01_fog_0.50")
