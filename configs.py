@@ -347,6 +347,15 @@ class Settings:
         for name in ("sharpness", "colorfulness"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"Field '{name}' takes a share in [0, 1), not {getattr(self, name)}.")
+        # From Python nobody has looked at these; a command line knows its choices.
+        for name, values in (
+            ("positions", ("none", "interpolate")),
+            ("score", ("own", "paper")),
+            ("branch", ("available", "low", "high", "both")),
+            ("precision", ("float32", "bfloat16")),
+        ):
+            if getattr(self, name) not in values:
+                raise UserError(f"Field '{name}' is one of {', '.join(values)}, not {getattr(self, name)}.")
         if not self.prompts or len(self.prompts) % 2:
             raise UserError(f"prompts come in pairs, a good and a bad one; there are {len(self.prompts)}.")
 

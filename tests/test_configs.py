@@ -126,7 +126,16 @@ def test_values_of_every_type_from_text():
 
 
 @pytest.mark.parametrize(
-    "field", [{"patch_size": 16}, {"sharpness": 1.0}, {"colorfulness": -0.1}, {"prompts": ("Good.",)}]
+    "field",
+    [
+        {"patch_size": 16},
+        {"sharpness": 1.0},
+        {"colorfulness": -0.1},
+        {"prompts": ("Good.",)},
+        {"score": "extended"},
+        {"precision": "half"},
+        {"branch": "middle"},
+    ],
 )
 def test_settings_are_checked(field):
     with pytest.raises(UserError, match=next(iter(field))):

@@ -128,10 +128,20 @@ def high_level_task(config: HighLevelTraining) -> Task:
 
     steps_per_epoch = order(0).steps_per_epoch
     return Task(
-        model, optimiser, warmed_up(optimiser, config.warmup_epochs, steps_per_epoch), steps_per_epoch,
-        config.epochs, batches, f"{digest} {weights.clip_sha256}", loss, lambda batch: batch.files, export,
-        config.export_epochs, config.checkpoint_minutes, _scoring(config),
-    )  # fmt: skip
+        model=model,
+        optimiser=optimiser,
+        schedule=warmed_up(optimiser, config.warmup_epochs, steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        epochs=config.epochs,
+        batches=batches,
+        data=f"{digest} {weights.clip_sha256}",
+        loss=loss,
+        names=lambda batch: batch.files,
+        export=export,
+        export_epochs=config.export_epochs,
+        checkpoint_minutes=config.checkpoint_minutes,
+        scoring=_scoring(config),
+    )
 
 
 def warmed_up(

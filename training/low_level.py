@@ -87,10 +87,21 @@ def low_level_task(config: LowLevelTraining) -> Task:
         return path
 
     return Task(
-        model, optimiser, schedule, order.steps_per_epoch, config.epochs, batches, digest,
-        loss, lambda batch: batch.folders, export, config.export_epochs, config.checkpoint_minutes, SCORING,
-        average,
-    )  # fmt: skip
+        model=model,
+        optimiser=optimiser,
+        schedule=schedule,
+        steps_per_epoch=order.steps_per_epoch,
+        epochs=config.epochs,
+        batches=batches,
+        data=digest,
+        loss=loss,
+        names=lambda batch: batch.folders,
+        export=export,
+        export_epochs=config.export_epochs,
+        checkpoint_minutes=config.checkpoint_minutes,
+        scoring=SCORING,
+        average=average,
+    )
 
 
 def _start_weights(start: str) -> LowLevelWeights:
