@@ -132,14 +132,11 @@ def high_level_task(config: HighLevelTraining) -> Task:
         optimiser=optimiser,
         schedule=warmed_up(optimiser, config.warmup_epochs, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
-        epochs=config.epochs,
         batches=batches,
         data=f"{digest} {weights.clip_sha256}",
         loss=loss,
         names=lambda batch: batch.files,
         export=export,
-        export_epochs=config.export_epochs,
-        checkpoint_minutes=config.checkpoint_minutes,
         scoring=_scoring(config),
     )
 

@@ -29,7 +29,6 @@ class Task:
     # Stepped after each step.
     schedule: torch.optim.lr_scheduler.LRScheduler
     steps_per_epoch: int
-    epochs: int
     # The batches from a step on; a step's content follows from its number alone.
     batches: Callable[[int], Iterable[Any]]
     # Digest of what is trained on, so that a run does not go on with other data.
@@ -40,9 +39,6 @@ class Task:
     names: Callable[[Any], list[str]]
     # Writes the weights as a score script reads them; receives the path without suffix and the steps done.
     export: Callable[[Path, int], Path]
-    # Epochs between exported weights; the last epoch's are always exported.
-    export_epochs: int
-    checkpoint_minutes: float
     # What to do with the weights, {} being their path.
     scoring: str
     # Follows the model's weights, where their mean over steps is kept.
@@ -63,7 +59,7 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
         for _ in steps(task, first):
             pass
         return run
-    total = task.steps_per_epoch * task.epochs
+    total = task.steps_per_epoch * config.epochs
     folder = RunFolder(run, first)
     progress = tqdm(total=total, initial=first, desc=run.name, unit="step", dynamic_ncols=True)
     started = saved = time.monotonic()
@@ -72,12 +68,12 @@ def fit(task: Task, config: Any, run: Path, resume: bool = False) -> Path:
             folder.record(line, figures)
             done, epoch = line["step"] + 1, line["epoch"] + 1
             shown = {name: f"{value:.4f}" for name, value in {"loss": line["loss"], **figures}.items()}
-            progress.set_postfix({"epoch": f"{epoch}/{task.epochs}"} | shown, refresh=False)
+            progress.set_postfix({"epoch": f"{epoch}/{config.epochs}"} | shown, refresh=False)
             progress.update()
             epoch_ends = done % task.steps_per_epoch == 0
-            if epoch_ends or time.monotonic() - saved > 60 * task.checkpoint_minutes:
+            if epoch_ends or time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 # Weights first: a run that is killed between the two makes them again.
-                if epoch_ends and done < total and epoch % task.export_epochs == 0:
+                if epoch_ends and done < total and epoch % config.export_epochs == 0:
                     task.export(folder.weights / f"epoch_{epoch:03d}", done)
                 folder.flush()
                 save_checkpoint(

@@ -11,6 +11,8 @@ from training.loop import LossError, Task, fit
 from training.run_folder import checkpoint_of, last_run, make_run_folder, read_log
 from utils.errors import UserError
 
+CONFIG = LowLevelTraining(epochs=3, export_epochs=2, checkpoint_minutes=60.0)
+
 
 def tiny_task(bad_step=None, epochs=3, data="line"):
     """Four steps an epoch of fitting a line; the loss of `bad_step` is not a number."""
@@ -30,19 +32,19 @@ def tiny_task(bad_step=None, epochs=3, data="line"):
         return path
 
     return Task(
-        model, optimiser, schedule, 4, epochs, lambda first: range(first, 4 * epochs), data, loss,
-        lambda step: [f"image {step}"], export, 2, 60.0, "score {}",
+        model, optimiser, schedule, 4, lambda first: range(first, 4 * epochs), data, loss,
+        lambda step: [f"image {step}"], export, "score {}",
     ), exported  # fmt: skip
 
 
 def test_checkpoints_come_at_each_epochs_end_and_weights_when_asked(tmp_path):
     run = make_run_folder(tmp_path, {})
     task, exported = tiny_task()
-    assert fit(task, LowLevelTraining(), run) == run / "Train" / "final"
+    assert fit(task, CONFIG, run) == run / "Train" / "final"
     assert exported == [("epoch_002", 8), ("final", 12)]
     content = read_checkpoint(checkpoint_of(run))
     assert content["step"] == 12
-    assert content["config"]["epochs"] == LowLevelTraining().epochs
+    assert content["config"]["epochs"] == CONFIG.epochs
     lines = read_log(run / "log.jsonl")
     assert [line["epoch"] for line in lines] == [0] * 4 + [1] * 4 + [2] * 4
     assert lines[0]["learning_rate"] == 0.1  # the rate of the step, not of the next
@@ -52,16 +54,16 @@ def test_checkpoints_come_at_each_epochs_end_and_weights_when_asked(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tmp_path):
     whole, _ = tiny_task()
-    fit(whole, LowLevelTraining(), make_run_folder(tmp_path, {}))
+    fit(whole, CONFIG, make_run_folder(tmp_path, {}))
     stopped, exported = tiny_task(bad_step=6)
     run = make_run_folder(tmp_path, {})
     with pytest.raises(LossError, match=r"step 6 is nan, on image 6\. What is kept in .*Train is of before"):
-        fit(stopped, LowLevelTraining(), run)
+        fit(stopped, CONFIG, run)
     assert exported == []
     assert read_checkpoint(checkpoint_of(run))["step"] == 4
     assert len(read_log(run / "log.jsonl")) == 6
     resumed, _ = tiny_task()
-    fit(resumed, LowLevelTraining(), run, resume=True)
+    fit(resumed, CONFIG, run, resume=True)
     for mine, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert [line["step"] for line in read_log(run / "log.jsonl")] == list(range(12))
@@ -69,9 +71,9 @@ def test_a_loss_that_is_not_finite_stops_and_a_resumed_run_equals_a_whole_one(tm
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     run = make_run_folder(tmp_path, {})
-    fit(tiny_task()[0], LowLevelTraining(), run)
+    fit(tiny_task()[0], CONFIG, run)
     with pytest.raises(UserError, match="what it trains on has changed"):
-        fit(tiny_task(data="curve")[0], LowLevelTraining(), run, resume=True)
+        fit(tiny_task(data="curve")[0], CONFIG, run, resume=True)
 
 
 def test_weights_that_are_not_finite_replace_nothing(tmp_path):
@@ -84,7 +86,7 @@ def test_weights_that_are_not_finite_replace_nothing(tmp_path):
 
     task.optimiser.register_step_post_hook(overflow)
     with pytest.raises(LossError, match=r"After step 7 'weight' holds values that are not finite"):
-        fit(task, LowLevelTraining(), run)
+        fit(task, CONFIG, run)
     assert read_checkpoint(checkpoint_of(run))["step"] == 4
 
 
