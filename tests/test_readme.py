@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from configs import SYNTHESIS_PRESETS, TRAINING_PRESETS
 from Evaluation import GRepQ, grepq
+from utils.config_fields import override
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "Evaluation/pretrained_weights/README.md"
@@ -17,7 +19,7 @@ README = TEXTS["README.md"]
 
 
 def commands():
-    """Module -> flags that are used with it, in code blocks and between backticks."""
+    """Module -> the arguments of each of its uses, in code blocks and between backticks."""
     used = {}
     for text in TEXTS.values():
         blocks = re.findall(r"```(?:bash)?\n(.*?)```", text, re.DOTALL)
@@ -30,19 +32,33 @@ def commands():
                 module, rest = words[1].removesuffix(".py"), words[2:]
             else:
                 continue
-            used.setdefault(module, set()).update(word for word in rest if word.startswith("--"))
+            used.setdefault(module, []).append(rest)
     return used
 
 
-@pytest.mark.parametrize("module, flags", [
-    (module, flags) for module, flags in sorted(commands().items())
-    if module.split(".")[0] in ("tools", "experiments") or "." not in module
+@pytest.mark.parametrize("module, uses", [
+    (module, uses) for module, uses in sorted(commands().items()) if not module.startswith("benchmarks.")
 ])  # fmt: skip
-def test_every_flag_in_a_command_exists(run_script, module, flags):
+def test_every_flag_in_a_command_exists(run_script, module, uses):
     status, known, _ = run_script(module, "--help")
     assert status == 0
-    for flag in flags:
+    for flag in {word for use in uses for word in use if word.startswith("--")}:
         assert re.search(rf"(?<![\w-]){flag}(?![\w-])", known), f"{module} has no {flag}"
+
+
+def test_every_preset_and_field_of_training_exists():
+    for use in commands()["train"]:
+        presets = TRAINING_PRESETS["hl_model_train" if "hl_model_train" in use else "ll_model_train"]
+        config = presets[use[use.index("--preset") + 1] if "--preset" in use else "default"]
+        override(config, [word for word in use if "=" in word])
+    for use in commands()["tools.synthesize_distortions"]:
+        assert "--preset" not in use or use[use.index("--preset") + 1] in SYNTHESIS_PRESETS
+
+
+def test_every_benchmark_that_is_named_exists():
+    gone = {"benchmarks.sweep", "benchmarks.pristine_choice"}  # of an earlier commit, as is said there
+    for module in {one for one in commands() if one.startswith("benchmarks.")} - gone:
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
 
 
 def test_every_file_that_is_named_exists():
