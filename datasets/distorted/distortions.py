@@ -71,15 +71,15 @@ _FILTERS = (
 )
 
 
-def apply(kind: str, picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """`picture` (H, W, 3) distorted by `kind`, a name of `DISTORTIONS` or a chain "a+b" (a first).
+def apply(kind: str, image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """`image` (H, W, 3) distorted by `kind`, a name of `DISTORTIONS` or a chain "a+b" (a first).
 
     In a chain each part's level is `level` times its own share, as `part_levels` says.
     Raises `UserError` on an unknown kind and a level outside [0, 1].
     """
     for part, own in part_levels(kind, level, rng):
-        picture = DISTORTIONS[part](picture, own, rng)
-    return picture
+        image = DISTORTIONS[part](image, own, rng)
+    return image
 
 
 def part_levels(
@@ -127,13 +127,13 @@ def split_kind(kind: str) -> list[str]:
     return parts
 
 
-def gaussian_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def gaussian_blur(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Soft focus: a Gaussian on the displayed values."""
     sigma = _strength("gaussian_blur", level)
-    return np.clip(ndimage.gaussian_filter(picture, (sigma, sigma, 0), mode="reflect"), 0, 1)
+    return np.clip(ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="reflect"), 0, 1)
 
 
-def motion_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def motion_blur(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """A camera that moves in a straight line while light falls in."""
     length, angle = _strength("motion_blur", level), rng.uniform(0, np.pi)
     along = np.linspace(-length / 2, length / 2, 8 * int(np.ceil(length)) + 1)
@@ -143,24 +143,24 @@ def motion_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> 
     # Every point of the path is shared among its four pixels, so that the length is continuous.
     rows = np.clip(1 - np.abs(offsets[:, None] - y), 0, None)  # (K, points)
     columns = np.clip(1 - np.abs(offsets[:, None] - x), 0, None)  # (K, points)
-    return _blur_light(picture, rows @ columns.T)
+    return _blur_light(image, rows @ columns.T)
 
 
-def lens_blur(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def lens_blur(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Out of focus: each point of light becomes an even disc with an anti-aliased rim."""
     radius = _strength("lens_blur", level)
     offsets = np.arange(-int(radius + 1), int(radius + 1) + 1)
     disc = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets), 0, 1)
-    return _blur_light(picture, disc)
+    return _blur_light(image, disc)
 
 
-def white_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def white_noise(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise, independent in pixels and channels."""
-    noise = rng.standard_normal(picture.shape, dtype=picture.dtype)
-    return np.clip(picture + picture.dtype.type(_strength("white_noise", level)) * noise, 0, 1)
+    noise = rng.standard_normal(image.shape, dtype=image.dtype)
+    return np.clip(image + image.dtype.type(_strength("white_noise", level)) * noise, 0, 1)
 
 
-def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def dark_noise(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """A shot in poor light brought up by gain: photons are counted, read noise is added.
 
     The lens and the scene are the image's; `electrons` is what white would have gathered. Noise is
@@ -168,85 +168,85 @@ def dark_noise(picture: np.ndarray, level: float, rng: np.random.Generator) -> n
     every sensor pixel sees one colour only and the others are interpolated.
     """
     electrons, stops = _strength("dark_noise", level), 0.2 + level
-    light = _to_linear(picture)
-    counted = rng.poisson(light * electrons) + 3.0 * rng.standard_normal(picture.shape, dtype=np.float32)
-    noise = (counted / electrons - light).astype(picture.dtype)
+    light = _to_linear(image)
+    counted = rng.poisson(light * electrons) + 3.0 * rng.standard_normal(image.shape, dtype=np.float32)
+    noise = (counted / electrons - light).astype(image.dtype)
     noise = ndimage.gaussian_filter(noise, (0.5, 0.5, 0), mode="reflect")
-    return _to_display((light + noise) * picture.dtype.type(2.0**-stops))
+    return _to_display((light + noise) * image.dtype.type(2.0**-stops))
 
 
-def jpeg(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def jpeg(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """JPEG with chroma at half resolution; the quantisation tables are scaled continuously."""
     scale = _geometric(0.3, 10.0, level)
     tables = [[min(255, max(1, round(step * scale))) for step in table] for table in _standard_jpeg_tables()]
-    return _through_file(picture, "JPEG", qtables=tables, subsampling="4:2:0")
+    return _through_file(image, "JPEG", qtables=tables, subsampling="4:2:0")
 
 
-def jpeg2000(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def jpeg2000(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """JPEG 2000 with the irreversible wavelet at a fixed share of the raw size."""
     ratio = _geometric(12.0, 200.0, level)
-    return _through_file(picture, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[ratio])
+    return _through_file(image, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[ratio])
 
 
-def resample(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def resample(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Made smaller and enlarged again, each with a filter of its own."""
     factor = _strength("resample", level)
     down, up = (_FILTERS[i] for i in rng.integers(len(_FILTERS), size=2))
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
-    image = Image.fromarray(quantised(picture)).resize(small, down).resize((width, height), up)
-    return in_unit_range(image, picture.dtype)
+    decoded = Image.fromarray(quantised(image)).resize(small, down).resize((width, height), up)
+    return in_unit_range(decoded, image.dtype)
 
 
-def low_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def low_contrast(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Everything drawn towards the image's mean grey."""
-    return _stretch(picture, _geometric(0.85, 0.2, level))
+    return _stretch(image, _geometric(0.85, 0.2, level))
 
 
-def high_contrast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def high_contrast(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Everything pushed away from the image's mean grey until it clips."""
-    return _stretch(picture, _geometric(1.15, 3.0, level))
+    return _stretch(image, _geometric(1.15, 3.0, level))
 
 
-def over_exposure(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def over_exposure(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Too much light: highlights clip, channel by channel as on a sensor."""
-    return _to_display(_to_linear(picture) * picture.dtype.type(2 ** (0.4 + 2.6 * level)))
+    return _to_display(_to_linear(image) * image.dtype.type(2 ** (0.4 + 2.6 * level)))
 
 
-def under_exposure(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def under_exposure(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Too little light: shadows sink below the first step of an 8-bit file."""
-    return _to_display(_to_linear(picture) * picture.dtype.type(2 ** -(0.5 + 3.5 * level)))
+    return _to_display(_to_linear(image) * image.dtype.type(2 ** -(0.5 + 3.5 * level)))
 
 
-def haze(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def haze(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """A veil of light, bright and nearly grey, over a scene that fades behind it."""
     stays = _geometric(0.9, 0.25, level)
     veil = np.clip(rng.uniform(0.6, 1.0) + rng.uniform(-0.08, 0.08, size=3), 0, 1)
-    return picture * picture.dtype.type(stays) + (veil * (1 - stays)).astype(picture.dtype)
+    return image * image.dtype.type(stays) + (veil * (1 - stays)).astype(image.dtype)
 
 
-def colour_cast(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def colour_cast(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Wrong white balance: red and blue gained against each other in linear light, green a little."""
     stops = _geometric(0.15, 2.0, level) * rng.choice((-1.0, 1.0)) * np.array([0.5, 0, -0.5])
     stops[1] = rng.uniform(-0.25, 0.25) * abs(stops[0])
-    return _to_display(_to_linear(picture) * (2.0**stops).astype(picture.dtype))
+    return _to_display(_to_linear(image) * (2.0**stops).astype(image.dtype))
 
 
-def denoise(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def denoise(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Texture smeared as noise reduction does, edges kept: the guided filter with itself as guide."""
-    noise = picture.dtype.type(_geometric(0.01, 0.15, level) ** 2)
-    mean = ndimage.uniform_filter(picture, (7, 7, 0))
-    variance = np.clip(ndimage.uniform_filter(picture * picture, (7, 7, 0)) - mean * mean, 0, None)
+    noise = image.dtype.type(_geometric(0.01, 0.15, level) ** 2)
+    mean = ndimage.uniform_filter(image, (7, 7, 0))
+    variance = np.clip(ndimage.uniform_filter(image * image, (7, 7, 0)) - mean * mean, 0, None)
     kept = variance / (variance + noise)
     smooth = ndimage.uniform_filter(mean * (1 - kept), (7, 7, 0))
-    return np.clip(ndimage.uniform_filter(kept, (7, 7, 0)) * picture + smooth, 0, 1)
+    return np.clip(ndimage.uniform_filter(kept, (7, 7, 0)) * image + smooth, 0, 1)
 
 
-def sharpen(picture: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+def sharpen(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Over-sharpened: an unsharp mask that leaves halos, clipped."""
-    sigma, amount = rng.uniform(0.8, 2.5), picture.dtype.type(_geometric(0.5, 6.0, level))
-    detail = picture - ndimage.gaussian_filter(picture, (sigma, sigma, 0), mode="reflect")
-    return np.clip(picture + amount * detail, 0, 1)
+    sigma, amount = rng.uniform(0.8, 2.5), image.dtype.type(_geometric(0.5, 6.0, level))
+    detail = image - ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="reflect")
+    return np.clip(image + amount * detail, 0, 1)
 
 
 DISTORTIONS: dict[str, Distortion] = {
@@ -268,15 +268,15 @@ def _geometric(weakest: float, strongest: float, level: float) -> float:
     return weakest * (strongest / weakest) ** level
 
 
-def _stretch(picture: np.ndarray, slope: float) -> np.ndarray:
+def _stretch(image: np.ndarray, slope: float) -> np.ndarray:
     """Contrast multiplied by `slope` about the mean grey."""
-    mean = picture.mean(dtype=np.float64)
-    return np.clip(picture * picture.dtype.type(slope) + picture.dtype.type(mean * (1 - slope)), 0, 1)
+    mean = image.mean(dtype=np.float64)
+    return np.clip(image * image.dtype.type(slope) + image.dtype.type(mean * (1 - slope)), 0, 1)
 
 
-def _to_linear(picture: np.ndarray) -> np.ndarray:
+def _to_linear(image: np.ndarray) -> np.ndarray:
     """Displayed values in [0, 1] -> light in [0, 1]: the sRGB curve."""
-    return np.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
+    return np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
 
 
 def _to_display(light: np.ndarray) -> np.ndarray:
@@ -285,28 +285,28 @@ def _to_display(light: np.ndarray) -> np.ndarray:
     return np.clip(np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055), 0, 1)
 
 
-def _blur_light(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """`picture` convolved in linear light, as a lens does, with `kernel` (K, K, K odd) brought to sum 1."""
+def _blur_light(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """`image` convolved in linear light, as a lens does, with `kernel` (K, K, K odd) brought to sum 1."""
     from scipy import signal  # takes a second, which only these two distortions have to wait for
 
     half = kernel.shape[0] // 2
-    kernel = (kernel / kernel.sum()).astype(picture.dtype)
+    kernel = (kernel / kernel.sum()).astype(image.dtype)
     # "symmetric" is what scipy.ndimage calls "reflect"; it also takes images smaller than the kernel.
-    padded = np.pad(_to_linear(picture), ((half, half), (half, half), (0, 0)), mode="symmetric")
+    padded = np.pad(_to_linear(image), ((half, half), (half, half), (0, 0)), mode="symmetric")
     return _to_display(signal.fftconvolve(padded, kernel[..., None], mode="valid", axes=(0, 1)))
 
 
-def _through_file(picture: np.ndarray, file_format: str, **options: object) -> np.ndarray:
-    """`picture` written to a file in memory and read back."""
+def _through_file(image: np.ndarray, file_format: str, **options: object) -> np.ndarray:
+    """`image` written to a file in memory and read back."""
     file = io.BytesIO()
-    Image.fromarray(quantised(picture)).save(file, file_format, **options)
-    with Image.open(file) as image:
-        return in_unit_range(image, picture.dtype)
+    Image.fromarray(quantised(image)).save(file, file_format, **options)
+    with Image.open(file) as decoded:
+        return in_unit_range(decoded, image.dtype)
 
 
-def quantised(picture: np.ndarray) -> np.ndarray:
+def quantised(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) in [0, 1] as uint8, rounded."""
-    return np.rint(picture * 255).astype(np.uint8)
+    return np.rint(image * 255).astype(np.uint8)
 
 
 def in_unit_range(pixels: Image.Image | np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -319,5 +319,5 @@ def _standard_jpeg_tables() -> list[list[int]]:
     """The two quantisation tables of the JPEG standard: what the encoder uses at quality 50."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "JPEG", quality=50)
-    with Image.open(file) as image:
-        return [list(table) for _, table in sorted(image.quantization.items())]
+    with Image.open(file) as decoded:
+        return [list(table) for _, table in sorted(decoded.quantization.items())]
