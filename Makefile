@@ -1,4 +1,4 @@
-# make demo    score the sample pictures      make test    linters, types, tests
+# make demo    score the sample images        make test    linters, types, tests
 # make bench   the figures of README.md       make clean   remove the virtual environment
 # Each sets up what it needs; PYTHON=python3.12 chooses the interpreter (3.10 or newer).
 

@@ -120,7 +120,7 @@ class Synthesis:
 class Training:
     """What the training of both branches has in common."""
 
-    # Folder-per-image sets, several separated by commas. `synthesize_distortions.py` makes one.
+    # Folder-per-image sets, several separated by commas. `tools.synthesize_distortions` makes one.
     data: tuple[str, ...] = ("data/distorted",)
     # Passes over all images.
     epochs: int = 15
@@ -179,7 +179,7 @@ class LowLevelTraining(Training):
     jpeg_augmentation: float = 0.0
     # "contrast" is the paper's loss. "targets" teaches the first features what was done to an image:
     # its distance from the reference by FSIM and the level of each kind of distortion
-    # (datasets/distortion_targets.py); it wants a set made by synthesize_distortions.py.
+    # (datasets/distorted/targets.py); it wants a set made by tools.synthesize_distortions.
     objective: Literal["contrast", "targets"] = "contrast"
     # First layer and blocks as drawn ("random", as the authors), or as a block transform ("cosines"), or
     # all from a file of weights, which must stay where it is while the run lasts.

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from configs import Settings
-from models.high_level import SMALLEST_PICTURE
+from models.high_level import SMALLEST_IMAGE
 from utils.errors import UserError
 
 # Slivers such as 1 x 60,000 would grow beyond any memory when they are enlarged.
@@ -34,9 +34,9 @@ def at_least_smallest(image: torch.Tensor) -> tuple[torch.Tensor, str]:
         UserError: the image is so narrow that it would become too large.
     """
     height, width = image.shape[-2:]
-    if min(height, width) >= SMALLEST_PICTURE:
+    if min(height, width) >= SMALLEST_IMAGE:
         return image, ""
-    enlarged = with_short_side(height, width, SMALLEST_PICTURE)
+    enlarged = with_short_side(height, width, SMALLEST_IMAGE)
     return resize(image, *enlarged), f"whole image enlarged to {enlarged[1]}x{enlarged[0]}"
 
 

@@ -61,9 +61,9 @@ def agreement(scores: ArrayLike, mos: ArrayLike, resamples: int = 1000, seed: in
     """
     x, y = np.asarray(scores, np.float64), np.asarray(mos, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(f"Scores and opinions must be two rows of one length, not {x.shape} and {y.shape}.")
+        raise ValueError(f"Scores and MOS must be two rows of one length, not {x.shape} and {y.shape}.")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("Scores and opinions must be finite.")
+        raise ValueError("Scores and MOS must be finite.")
     reason = undefined(x, y)
     if reason:
         return tuple(Metric(name, None, None, None, reason) for name in FIGURES)
@@ -90,7 +90,7 @@ def undefined(x: Array, y: Array) -> str:
     if np.ptp(x) == 0:
         return "undefined: all scores are equal"
     if np.ptp(y) == 0:
-        return "undefined: all opinions are equal"
+        return "undefined: all MOS are equal"
     return ""
 
 

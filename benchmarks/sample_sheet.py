@@ -6,26 +6,29 @@ python -m benchmarks.sample_sheet scores.csv --img_dir DIR --output sheet.webp
 
 from __future__ import annotations
 
-import argparse
 import csv
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from utils.cli import ROOT, command, make_parser
 
-ROOT = Path(__file__).resolve().parent.parent
 COLUMNS, TILE, CAPTION = 4, (300, 200), 40
 
 
-def main() -> None:
-    """Read a table of scores and draw."""
-    parser = argparse.ArgumentParser(description="Draw scored images, best first, on one sheet.")
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 drawn, 2 bad input, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
     add = parser.add_argument
-    add(
-        "scores", nargs="?", type=Path, default=ROOT / "demo_scores.csv", help="default: what make demo wrote"
-    )
+    add("scores", nargs="?", type=Path, default=ROOT / "demo_scores.csv", help="what make demo wrote")
     add("--img_dir", type=Path, default=ROOT / "samples", help="folder of the images, %(default)s")
     add("--output", type=Path, default=ROOT / "samples" / "sheet" / "scores.webp", help="%(default)s")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+
+    # Only now: --help does not wait for Pillow.
+    from PIL import Image, ImageDraw, ImageFont
+
     with args.scores.open(newline="", encoding="utf-8") as file:
         scored = [row for row in csv.DictReader(file) if row["q_low"]]
     rows = sorted(scored, key=lambda row: -float(row["q_low"]))
@@ -42,7 +45,8 @@ def main() -> None:
     args.output.parent.mkdir(exist_ok=True)
     sheet.save(args.output, quality=80)
     print(f"{args.output}: {len(rows)} images")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

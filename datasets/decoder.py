@@ -208,4 +208,4 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 def _refusal(image: Image.Image, reason: str) -> UserError:
     """The error for a sound file of a kind that has no defined brightness."""
-    return UserError(f"{getattr(image, 'filename', 'picture')}: {reason}.")
+    return UserError(f"{getattr(image, 'filename', 'image')}: {reason}.")

@@ -65,12 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             mos.append(image.mos)
             for row, number in rows.items():
                 found[row].append(-number(measured))
-        opinions = np.array(mos, float)
-        counts = resample_counts(len(opinions), 1000, 0)
+        mean_scores = np.array(mos, float)
+        counts = resample_counts(len(mean_scores), 1000, 0)
         for row, values in found.items():
             scores = np.array(values)
-            low, high = np.nanpercentile(bootstrap_srcc(scores, opinions, counts), (2.5, 97.5))
-            cells[row].append(f"{srcc(scores, opinions):.3f} [{low:.3f}, {high:.3f}]")
+            low, high = np.nanpercentile(bootstrap_srcc(scores, mean_scores, counts), (2.5, 97.5))
+            cells[row].append(f"{srcc(scores, mean_scores):.3f} [{low:.3f}, {high:.3f}]")
     print(f"SRCC and 95 % interval; {model.encoders.line()}")
     print(f"| score | {' | '.join(sets)} |\n| --- |{' --- |' * len(sets)}")
     print(*(f"| {row} | {' | '.join(values)} |" for row, values in cells.items()), sep="\n")

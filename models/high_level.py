@@ -15,7 +15,7 @@ from models.attention_pool import AttentionPool, Positions
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # Below this side the last of CLIP's feature maps, a 32nd of the image, is empty.
-SMALLEST_PICTURE = 32
+SMALLEST_IMAGE = 32
 # The layers of CLIP's ResNet that see the image at a quarter of its size or more, with the maps that take
 # the most memory; how many pixels that makes a row of theirs; and how many rows of the image beyond a band
 # they look at (16), rounded up.

@@ -151,7 +151,7 @@ def _versions(path: Path, name: str, original: np.ndarray, images: Path) -> Iter
             was_there = pixels is not None
             if pixels is None:
                 pixels = distorted(original, path.name, kind, level)
-                _write_picture(file, pixels, source)
+                _write_image(file, pixels, source)
             label = compare(reference, _described(pixels)).item()
             yield Version(file.name, label, path.name, kind, level), was_there
 
@@ -170,7 +170,7 @@ def _kept(file: Path, source: str) -> np.ndarray | None:
         return pixels if image.info.get(_SOURCE) == source else None
 
 
-def _write_picture(file: Path, pixels: np.ndarray, source: str) -> None:
+def _write_image(file: Path, pixels: np.ndarray, source: str) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text(_SOURCE, source)
     with atomic_path(file) as part:

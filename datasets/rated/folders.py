@@ -41,7 +41,7 @@ def find_scores(folder: Path, layout: Layout, lookup: FileLookup) -> tuple[Path,
     )
 
 
-def picture_places(folder: Path, root: Path, layout: Layout, lookup: FileLookup) -> list[list[Path]]:
+def image_places(folder: Path, root: Path, layout: Layout, lookup: FileLookup) -> list[list[Path]]:
     """Where the images may be, best first; each place is one folder or several that share them.
 
     A folder that was named goes before all others, together with those that share the images with it.

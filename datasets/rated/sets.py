@@ -15,11 +15,11 @@ from datasets.rated.file_lookup import FileLookup
 from datasets.rated.folders import (
     contents,
     find_scores,
+    image_places,
     listed,
     locate,
     other_versions,
     passed_over,
-    picture_places,
 )
 from datasets.rated.layouts import RATED_SETS, Kind, Layout, SplitRule
 from datasets.rated.readers import Rating, read_csv_scores, score_column
@@ -95,7 +95,7 @@ def load_rated_set(name: str, folder: str | Path) -> RatedSet:
     layout, folder, lookup = find_layout(name), Path(folder), FileLookup()
     root, scores = find_scores(folder, layout, lookup)
     ratings = [row for row in layout.read(scores) if row.image.lower() not in layout.left_out]
-    places = picture_places(folder, root, layout, lookup)
+    places = image_places(folder, root, layout, lookup)
     rated = _assemble(layout, scores, ratings, places, lookup)
     if passed_over(folder, rated.folders, root):
         remark = f"{folder} holds no image of {rated.name}; they are taken from {rated.folders[0]}."

@@ -215,7 +215,7 @@ def test_few_different_scores_are_said():
 
 @pytest.mark.parametrize("scores, mos, reason", [
     ([1, 1, 1, 1], [1, 2, 3, 4], "all scores are equal"),
-    ([1, 2, 3, 4], [5, 5, 5, 5], "all opinions are equal"),
+    ([1, 2, 3, 4], [5, 5, 5, 5], "all MOS are equal"),
     ([1, 2], [1, 2], r"2 scored image\(s\)"),
     ([], [], r"0 scored image\(s\)"),
 ])  # fmt: skip
