@@ -313,6 +313,9 @@ class Settings:
     # "own": the extended score where the low-level weights bring one (Evaluation/extended), else the
     # paper's. "paper": the paper's with any weights.
     score: Literal["own", "paper"] = "own"
+    # The size at which the extended score looks at an image: "bounded" to a megapixel, as people look at it,
+    # or "full". The paper's score, and features of whole images, always see all pixels.
+    view: Literal["bounded", "full"] = "bounded"
     # "available": low, and high where CLIP's weights are at hand. The others are errors where they are not.
     branch: Literal["available", "low", "high", "both"] = "available"
     # Low-level weights, ours or the authors' .tar; empty: the authors' where they were put in place, else
@@ -334,8 +337,8 @@ class Settings:
     precision: Literal["float32", "bfloat16"] = "float32"
     # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
     regularisation: float = 0.001
-    # An image with a side under the patch, or with a single patch, is enlarged so that its short
-    # side is this many times the patch: 144 pixels for 96, which gives two patches or more.
+    # For the paper's score an image with a side under the patch, or with a single one, is enlarged so that
+    # its short side is this many times the patch: 144 pixels for 96, which gives two patches or more.
     enlarged_short_side: float = 1.5
     # Patches that go through the encoder at once; bounds the memory an image takes.
     chunk: int = 256
@@ -351,6 +354,7 @@ class Settings:
         for name, values in (
             ("positions", ("none", "interpolate")),
             ("score", ("own", "paper")),
+            ("view", ("bounded", "full")),
             ("branch", ("available", "low", "high", "both")),
             ("precision", ("float32", "bfloat16")),
         ):

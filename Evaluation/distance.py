@@ -39,6 +39,11 @@ def check_features(features: torch.Tensor) -> torch.Tensor:
     """
     if len(features) < 2:
         raise UserError(f"{len(features)} patch(es) have no covariance; 2 or more are needed.")
+    return check_finite(features)
+
+
+def check_finite(features: torch.Tensor) -> torch.Tensor:
+    """Features as float64 on the CPU; raises `UserError` where a value is not finite."""
     features = features.detach().cpu().double()
     if not features.isfinite().all():
         raise UserError("The encoder's features are not finite; the weights do not fit this input.")

@@ -12,17 +12,31 @@ import numpy as np
 import torch
 
 from configs import Settings
+from datasets.decoder import read_image, read_reduced
 from datasets.images import ImageLike, as_image, as_images
 from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import distance, low_level_quality, statistics
 from Evaluation.encoders import Encoders, Say
-from Evaluation.extended.score import ExtendedScore, read_extended
+from Evaluation.extended.detail import detail
+from Evaluation.extended.score import PARTS, ExtendedScore, read_extended
 from Evaluation.extended.semantic_features import semantic_features
+from Evaluation.extended.tiles import tile_features
+from Evaluation.extended.view import to_view, view_size
 from Evaluation.image_sizes import as_the_set_resizes, at_least_smallest, with_two_patches
 from Evaluation.patches import overlapping_features, whole_features
 from Evaluation.pristine import Pristine, find_pristine
-from Evaluation.zeroshot import Measurement, Part, ScoreRow, Scores, Status, Unmeasured, combined
+from Evaluation.zeroshot import (
+    VIEW_PARTS,
+    Measurement,
+    Part,
+    Pixels,
+    ScoreRow,
+    Scores,
+    Status,
+    Unmeasured,
+    combined,
+)
 from models.device import out_of_memory
 from models.high_level import antonym_quality
 from utils.errors import UserError
@@ -34,7 +48,7 @@ class GRepQ:
     >>> from Evaluation import GRepQ
     >>> model = GRepQ.from_pretrained(branch="low", device="cpu")
     >>> round(model.score("samples/coffee.jpg").q_low, 3)
-    0.327
+    0.455
     >>> model.features("samples/coffee.jpg").shape
     (128,)
     """
@@ -84,7 +98,7 @@ class GRepQ:
         if self.settings.score == "paper" or not self.encoders.has_low:
             return None
         score = read_extended(self.encoders.low.metadata, self.encoders.low.path)
-        if score is not None and score.semantic_weight:
+        if score is not None:
             check_semantic(score, self.encoders)
         return score
 
@@ -104,7 +118,7 @@ class GRepQ:
         """What of an image has to be measured for its scores."""
         low: tuple[Part, ...] = ()
         if self.encoders.has_low:
-            low = ("patches",) if self.extended is None else self.extended.parts
+            low = ("patches",) if self.extended is None else PARTS
         return (*low, "high") if self.encoders.has_high else low
 
     def load(self) -> GRepQ:
@@ -113,9 +127,10 @@ class GRepQ:
         Raises:
             UserError: weights or statistics cannot be used; the message says what to do.
         """
-        read = {"patches": "low", "semantic": "semantic", "high": "high"}
+        read = {"patches": "low", "tiles": "low", "semantic": "semantic", "high": "high"}
         for part in self.parts:
-            getattr(self.encoders, read[part])
+            if part in read:
+                getattr(self.encoders, read[part])
         if self.encoders.has_low:
             self.pristine  # noqa: B018 (found or made by asking for it)
         return self
@@ -130,22 +145,33 @@ class GRepQ:
         Raises:
             UserError: the image is so narrow that it would become too large.
         """
-        height, width = image.shape[-2:]
-        measured, notes = {}, []
-        for part in self.parts if parts is None else parts:
-            measured[part], note = self._measure(part, image)
+        return self._measure_all(_pixels(image), parts or self.parts)
+
+    def _measure_all(self, pixels: Pixels, parts: Collection[Part]) -> Measurement:
+        measured: dict[str, Any] = {}
+        notes = []
+        view = pixels.view
+        if not VIEW_PARTS.isdisjoint(parts):
+            view, note = to_view(view, pixels.size, self.settings)
             notes.append(note)
-        return Measurement(height, width, **measured, notes=tuple(dict.fromkeys(filter(None, notes))))
+        for part in parts:
+            measured[part], note = self._measure(part, view if part in VIEW_PARTS else pixels.whole)
+            notes.append(note)
+        return Measurement(*pixels.size, **measured, notes=tuple(dict.fromkeys(filter(None, notes))))
 
     def _measure(self, part: Part, image: torch.Tensor) -> tuple[torch.Tensor, str]:
         """One part of a `Measurement`, and a note where the image was enlarged for it."""
         encoders, settings, precision = self.encoders, self.settings, self.encoders.precision
         if part == "semantic":
-            return semantic_features(image, encoders.semantic.encoder, settings, precision)
-        if part in ("patches", "inner"):
+            return semantic_features(image, encoders.semantic.encoder, precision), ""
+        if part == "detail":
+            return torch.tensor(detail(image), dtype=torch.float64), ""
+        if part in ("tiles", "inner"):
+            encoder = encoders.low.model if part == "tiles" else encoders.inner
+            return tile_features(image, encoder, settings, precision), ""
+        if part == "patches":
             image, note = with_two_patches(image, settings)
-            encoder = encoders.low.model if part == "patches" else encoders.inner
-            return overlapping_features(image, encoder, settings, precision), note
+            return overlapping_features(image, encoders.low.model, settings, precision), note
         image, note = at_least_smallest(image)
         whole = encoders.low.model if part == "low" else encoders.high.encoder
         return whole_features(whole, image, precision), note
@@ -162,6 +188,8 @@ class GRepQ:
         """
         if isinstance(image, Measurement):
             return self._score(image)
+        if isinstance(image, str | Path):
+            return self._score(self._measure_all(self._read(Path(image), self.parts), self.parts))
         images, many = as_images(image)
         scores = [self._score(self.measure(one)) for one in images]
         return scores if many else scores[0]
@@ -206,27 +234,55 @@ class GRepQ:
         The next images are decoded meanwhile. What is measured of one depends on it alone.
         """
         rated = [one if isinstance(one, RatedImage) else RatedImage(str(one), Path(one)) for one in images]
-        for image, pixels in zip(rated, read_ahead([one.path for one in rated]), strict=True):
+        wanted = parts or self.parts
+
+        def read(image: RatedImage) -> Pixels:
+            if image.size is None:
+                return self._read(image.path, wanted)
+            # A set that says at which size its images are scored starts from all their pixels.
+            return _pixels(read_image(image.path))
+
+        for image, pixels in zip(rated, read_ahead(rated, read), strict=True):
             if isinstance(pixels, str):
                 yield image, Unmeasured(pixels)
             else:
-                yield image, self._attempt(image, pixels, parts)
+                yield image, self._attempt(image, pixels, wanted)
+
+    def _read(self, path: Path, parts: Collection[Part]) -> Pixels:
+        """What parts are measured of; the view is the same whether all pixels are asked for too or not.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        if VIEW_PARTS.isdisjoint(parts):
+            return _pixels(read_image(path))
+        view, size = read_reduced(path, self._size_to_read)
+        nothing_more = VIEW_PARTS.issuperset(parts) or tuple(view.shape[-2:]) == size
+        return Pixels(size, view if nothing_more else read_image(path), view)
+
+    def _size_to_read(self, height: int, width: int) -> tuple[int, int]:
+        try:
+            return view_size(height, width, self.settings)
+        except UserError:
+            return height, width  # told when the image is measured, where its size is known
 
     def _attempt(
-        self, image: RatedImage, pixels: torch.Tensor, parts: Collection[Part] | None
+        self, image: RatedImage, pixels: Pixels, parts: Collection[Part]
     ) -> Measurement | Unmeasured:
-        height, width = pixels.shape[-2:]
+        own, note = pixels.size, ""
         try:
-            resized, note = as_the_set_resizes(pixels, image.size)
-            measured = self.measure(resized, parts)
+            if image.size is not None:
+                resized, note = as_the_set_resizes(pixels.whole, image.size)
+                pixels = _pixels(resized)
+            measured = self._measure_all(pixels, parts)
         except UserError as error:
-            return Unmeasured(str(error), height, width)
+            return Unmeasured(str(error), *own)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            return Unmeasured("does not fit in memory", height, width)
+            return Unmeasured("does not fit in memory", *own)
         notes = (note, *measured.notes) if note else measured.notes
-        return dataclasses.replace(measured, height=height, width=width, notes=notes)
+        return dataclasses.replace(measured, height=own[0], width=own[1], notes=notes)
 
     def score_images(self, images: Iterable[RatedImage | str | Path]) -> Iterator[ScoreRow]:
         """One row an image, in order, each as it is done; one without scores says why."""
@@ -242,6 +298,10 @@ class GRepQ:
                 image.name, measured.width, measured.height, scores.q_low, scores.q_high, scores.q, image.mos,
                 status,
             )  # fmt: skip
+
+
+def _pixels(image: torch.Tensor) -> Pixels:
+    return Pixels((image.shape[-2], image.shape[-1]), image, image)
 
 
 def check_semantic(score: ExtendedScore, encoders: Encoders) -> None:

@@ -70,13 +70,13 @@ def enlarged_size(height: int, width: int, settings: Settings) -> tuple[int, int
 
 
 def with_short_side(height: int, width: int, short: int) -> tuple[int, int]:
-    """(height, width) enlarged so that the short side is `short`.
+    """(height, width) scaled so that the short side is `short`.
 
     Raises:
         UserError: the image is so narrow that it would become too large.
     """
     scale = short / min(height, width)
-    enlarged = (max(short, round(height * scale)), max(short, round(width * scale)))
-    if enlarged[0] * enlarged[1] > MOST_ENLARGED_PIXELS:
+    scaled = (max(short, round(height * scale)), max(short, round(width * scale)))
+    if scaled[0] * scaled[1] > MOST_ENLARGED_PIXELS:
         raise UserError(f"{width}x{height} is too narrow to be scored.")
-    return enlarged
+    return scaled

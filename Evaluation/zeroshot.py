@@ -13,28 +13,47 @@ from typing import Literal
 import torch
 
 # What of an image can be measured: the fields of `Measurement` of these names.
-Part = Literal["patches", "inner", "low", "high", "semantic"]
+Part = Literal["patches", "low", "high", "tiles", "inner", "semantic", "detail"]
+# What is measured of a view of the image (Evaluation/extended), and not of all its pixels.
+VIEW_PARTS: frozenset[Part] = frozenset(("tiles", "inner", "semantic", "detail"))
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image of (height, width) `size`: all of it (3, H, W), and what its view is made of (3, h, w).
+
+    In [0, 1]; where only one of the two is asked for, it may stand for both.
+    """
+
+    size: tuple[int, int]
+    whole: torch.Tensor
+    view: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What the encoders see of one image, on the CPU; None is what was not asked for.
 
-    `height` and `width` are of the image as it was read, `notes` say what was done to it (enlarged, resized).
+    `height` and `width` are of the image as it was read, `notes` say what was done to it (enlarged, resized,
+    viewed at a smaller size).
     """
 
     height: int
     width: int
     # Low-level features (rows, columns, 128), float64, of patches that overlap by half.
     patches: torch.Tensor | None = None
-    # Of the same patches the means of the four stages of the network (rows, columns, 960), float64.
-    inner: torch.Tensor | None = None
     # Low-level features (128,) of the whole image, float32.
     low: torch.Tensor | None = None
     # CLIP's feature (1024 of RN50,) of the whole image, float32.
     high: torch.Tensor | None = None
-    # Semantic features (304,), float64 (Evaluation/extended).
+    # Low-level features (rows, columns, 128), float64, of patches of the view, side by side.
+    tiles: torch.Tensor | None = None
+    # Of the same patches the means of the four stages of the network (rows, columns, 960), float64.
+    inner: torch.Tensor | None = None
+    # Semantic features (784,), float64, of the view.
     semantic: torch.Tensor | None = None
+    # Fine detail of the view for its coarse contrast, (), above 0.
+    detail: torch.Tensor | None = None
     notes: tuple[str, ...] = ()
 
     def part(self, name: Part) -> torch.Tensor:

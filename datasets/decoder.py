@@ -1,7 +1,8 @@
 """The one decoder: an image file becomes RGB pixels as a viewer would show them.
 
 Every part of the project reads images here, so that a file has the same pixels in training, in the
-pristine statistics and in a score. What happens to what:
+pristine statistics and in the paper's score; the extended score looks through `read_reduced`. What happens
+to what:
 
 - EXIF orientation is applied; unreadable EXIF data is ignored.
 - Grey becomes three equal channels; palette, 1-bit, CMYK, YCbCr, HSV and Lab become RGB.
@@ -19,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -46,6 +48,9 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
+_TURNED = (5, 6, 7, 8)  # whose stored rows are the columns
+
+SizeOf: TypeAlias = Callable[[int, int], tuple[int, int]]
 
 
 def read_image(path: str | Path) -> torch.Tensor:
@@ -54,6 +59,27 @@ def read_image(path: str | Path) -> torch.Tensor:
     Raises `UserError` whatever is wrong with the file.
     """
     return in_unit_range(decode_pixels(path))
+
+
+def read_reduced(path: str | Path, size_of: SizeOf) -> tuple[torch.Tensor, tuple[int, int]]:
+    """The image in `path` no larger than `size_of` says, and its own (H, W).
+
+    A JPEG file is decoded at a half, a fourth or an eighth of its size where that is still larger, which is
+    fast and takes little memory; then it is resized with antialiasing. 16-bit grey keeps its size.
+
+    Args:
+        path: of the file.
+        size_of: maps (H, W) to (h, w), and (W, H) to (w, h).
+
+    Raises `UserError` whatever is wrong with the file.
+    """
+    with _opened(path) as image:
+        own = _upright_size(image)
+        height, width = size_of(*own)
+        if height * width >= own[0] * own[1]:
+            return in_unit_range(pixels_of(image)), own
+        image.draft(None, size_of(image.height, image.width)[::-1])
+        return in_unit_range(pixels_of(image, (height, width))), own
 
 
 def decode_pixels(path: str | Path) -> np.ndarray:
@@ -65,12 +91,16 @@ def decode_pixels(path: str | Path) -> np.ndarray:
         return pixels_of(image)
 
 
-def pixels_of(image: Image.Image) -> np.ndarray:
-    """As `decode_pixels`, of an open Pillow image; raises `UserError` where its white is not defined."""
+def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """As `decode_pixels`, of an open Pillow image, resized to (H, W) `size` where it has 8 bits.
+
+    Raises `UserError` where its white is not defined.
+    """
     image.load()
-    upright = _UPRIGHT.get(_orientation(image))  # after loading: Pillow turns TIFF files itself
-    pixels = _rgb(image)
-    return pixels if upright is None else np.ascontiguousarray(upright(pixels))
+    orientation = _orientation(image)  # after loading: Pillow turns TIFF files itself
+    stored = size[::-1] if size is not None and orientation in _TURNED else size
+    pixels = _rgb(image, stored)
+    return pixels if orientation == 1 else np.ascontiguousarray(_UPRIGHT[orientation](pixels))
 
 
 def in_unit_range(pixels: np.ndarray) -> torch.Tensor:
@@ -86,13 +116,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
     Raises `UserError` where the header cannot be read.
     """
     with _opened(path) as image:
-        width, height = image.size
-        if image.format == "TIFF":  # whose `size` is turned by some versions of Pillow and not by others
-            width, height = (
-                image.tag_v2.get(tag, side)  # type: ignore[attr-defined]
-                for tag, side in ((256, width), (257, height))
-            )
-        return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+        return _upright_size(image)
 
 
 def is_image_file(path: Path) -> bool:
@@ -141,13 +165,11 @@ def _formats() -> tuple[str, ...]:
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
     try:
-        # Pillow only warns between one and two times its limit; the limit itself is kept below.
+        # Pillow warns of a large image and refuses one of twice that size, 179 megapixels.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             opened = Image.open(path, formats=_formats())
         with opened as image:
-            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError
             yield image
     except UserError:
         raise
@@ -165,7 +187,7 @@ def _reason(path: str | Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
     if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the limit for an image"
+        return f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the limit for an image"
     if isinstance(error, UnidentifiedImageError):
         return (
             "is empty" if Path(path).stat().st_size == 0 else "is not an image in a format that can be read"
@@ -174,6 +196,17 @@ def _reason(path: str | Path, error: Exception) -> str:
         return "does not fit in memory"
     detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return f"is damaged or cut short ({detail})"
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """(H, W) of an image that is not loaded yet, as a viewer would show it."""
+    width, height = image.size
+    if image.format == "TIFF":  # whose `size` is turned by some versions of Pillow and not by others
+        width, height = (
+            image.tag_v2.get(tag, side)  # type: ignore[attr-defined]
+            for tag, side in ((256, width), (257, height))
+        )
+    return (width, height) if _orientation(image) in _TURNED else (height, width)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -187,8 +220,8 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
-    """The loaded image as a writable (H, W, 3) array of uint8 or uint16."""
+def _rgb(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
+    """The loaded image as a writable (H, W, 3) array of uint16, or of uint8 and (H, W) `size`."""
     if image.mode == "F":
         raise _refusal(
             image, "holds floating-point samples, whose white is not defined: save it as 8 or 16 bits"
@@ -202,8 +235,10 @@ def _rgb(image: Image.Image) -> np.ndarray:
         # Pillow has no way from PA and La to RGBA that keeps a palette's or a premultiplied alpha otherwise.
         rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        image = Image.alpha_composite(white, rgba)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    # torch's antialiased "bilinear" is this filter too.
+    return np.array(rgb if size is None else rgb.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def _refusal(image: Image.Image, reason: str) -> UserError:

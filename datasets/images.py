@@ -12,6 +12,9 @@ from PIL import Image
 from datasets.decoder import in_unit_range, pixels_of, read_image
 from utils.errors import UserError
 
+# What resizing may leave [0, 1] by.
+ROUNDING = 1e-4
+
 ImageLike: TypeAlias = "str | Path | Image.Image | np.ndarray | torch.Tensor"
 
 
@@ -58,6 +61,6 @@ def _checked(values: Any) -> torch.Tensor:
     if not isinstance(values, torch.Tensor) or not values.is_floating_point():
         raise UserError(f"An image of {values.dtype} has no defined white: give uint8 or floats in [0, 1].")
     low, high = values.min().item(), values.max().item()
-    if not (low >= 0 and high <= 1):
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
         raise UserError(f"Floats of an image lie in [0, 1], these from {low:g} to {high:g}: scale them.")
-    return values.float().contiguous()  # one layout, so that the same image has the same score
+    return values.float().clamp(0, 1).contiguous()  # one layout, so that the same image has the same score

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import TypeVar
 
-import torch
-
-from datasets.decoder import read_image
+from datasets.rated.sets import RatedImage
 from utils.errors import UserError
 
 # Images in memory besides the one that is worked on.
 DECODED_AHEAD = 2
 
+Decoded = TypeVar("Decoded")
 
-def read_ahead(paths: Sequence[Path]) -> Iterator[torch.Tensor | str]:
-    """For each path in order the image (3, H, W) in [0, 1], or in words why it cannot be read."""
+
+def read_ahead(
+    images: Sequence[RatedImage], read: Callable[[RatedImage], Decoded]
+) -> Iterator[Decoded | str]:
+    """For each image in order what `read` makes of it, or in words why it cannot be read."""
     with ThreadPoolExecutor(1) as decoder:
-        ahead: deque[Future[torch.Tensor]] = deque()
-        waiting = iter(paths)
-        for path in paths:
+        ahead: deque[Future[Decoded]] = deque()
+        waiting = iter(images)
+        for image in images:
             while len(ahead) <= DECODED_AHEAD and (following := next(waiting, None)) is not None:
-                ahead.append(decoder.submit(read_image, following))
+                ahead.append(decoder.submit(read, following))
             try:
-                image: torch.Tensor | str = ahead.popleft().result()
+                decoded: Decoded | str = ahead.popleft().result()
             except UserError as error:
-                image = str(error).removeprefix(f"{path}: ")
+                decoded = str(error).removeprefix(f"{image.path}: ")
             except MemoryError:
-                image = "does not fit in memory"
-            yield image
+                decoded = "does not fit in memory"
+            yield decoded

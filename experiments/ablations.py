@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from datasets.distorted.synthetic_set import load_synthetic_set
     from datasets.rated.sets import load_rated_set
+    from Evaluation.extended.score import PARTS
     from Evaluation.grepq import GRepQ
     from Evaluation.metrics import bootstrap_srcc, resample_counts, srcc
     from Evaluation.zeroshot import Unmeasured
@@ -55,10 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = numbers(model, model.extended)
     cells: dict[str, list[str]] = {name: [] for name in rows}
     for name, rated in sets.items():
-        images = [image for image in rated.images if image not in rated.missing]
+        images = [image for image in rated.images if image.name not in rated.missing]
         found: dict[str, list[float]] = {row: [] for row in rows}
         mos = []
-        for image, measured in tqdm(model.measure_images(images), total=len(images), desc=name):
+        for image, measured in tqdm(
+            model.measure_images(images, ("patches", *PARTS)), total=len(images), desc=name
+        ):
             if isinstance(measured, Unmeasured):
                 say(f"Left out: {image.name}: {measured.reason}")
                 continue
@@ -91,7 +94,7 @@ def numbers(model: GRepQ, extended: ExtendedScore) -> Mapping[str, Number]:
 
     return {
         "GRepQ (paper): the paper's distance": paper,
-        "distance alone, the middle weighing most": term(0),
+        "distance alone, of tiles": term(0),
         "distortion regression alone": term(1),
         "semantic regression alone": term(2),
         "GRepQ extended: together": lambda image: extended.distance(image, pristine, regularisation),

@@ -6,29 +6,24 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Channels at a 16th of the image's size and at a 32nd, which are its features in this order.
-MIDDLE_FEATURES, LAST_FEATURES = 112, 192
-SEMANTIC_FEATURES = MIDDLE_FEATURES + LAST_FEATURES
 # As the network was trained: bytes less 127, over 128.
 MEAN, DEVIATION = 127 / 255, 128 / 255
 STEM_CHANNELS = 32
-# Of each stage: kernel, stride of the first block, expansion, channels, blocks. The network goes on with 320
-# channels, 1280 and the classes of ImageNet, which tell quality worse than these 192.
+# Of each stage: kernel, stride of the first block, expansion, channels, blocks. The network goes on with 1280
+# channels and the classes of ImageNet, which tell quality worse.
 STAGES = (
-    (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
+    (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3), (5, 2, 6, 192, 4), (3, 1, 6, 320, 1),
 )  # fmt: skip
-
-LAST_BLOCKS = STAGES[-1][-1]
+SEMANTIC_FEATURES = sum(channels for _, _, _, channels, _ in STAGES)
 
 
 class SemanticEncoder(nn.Module):
-    """EfficientNet-Lite0 up to its 192 channels at a 32nd of the image's size (Tan and Le, ICML 2019).
+    """EfficientNet-Lite0 up to its 320 channels at a 32nd of the image's size (Tan and Le, ICML 2019).
 
     Quality as people judge it depends on what is shown, which the low-level encoder does not know and CLIP
-    does; this network is a fiftieth of CLIP's, so that it can be part of the repository. Half-way it also
-    sees well whether an image was distorted. Its batch normalisations are folded into the convolutions. For
-    inference alone.
+    does; this network is a fiftieth of CLIP's, so that it can be part of the repository. Its stages also see
+    whether an image was distorted. Batch normalisations are folded into the convolutions. Inference alone.
     """
 
     def __init__(self) -> None:
@@ -41,14 +36,19 @@ class SemanticEncoder(nn.Module):
                 before = channels
         self.blocks = nn.Sequential(*blocks)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Means over places, (N, 304), float32, of images (N, 3, H, W) in [0, 1]: middle, then last."""
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The last maps of each stage of images (N, 3, H, W) in [0, 1].
+
+        From (N, 16, H / 2, W / 2) to (N, 320, H / 32, W / 32), sizes rounded up.
+        """
         # In this layout the filters of single channels take half the time.
         images = ((images - MEAN) / DEVIATION).contiguous(memory_format=torch.channels_last)
-        middle = self.blocks[:-LAST_BLOCKS](F.relu6(self.stem(images)))
-        last = self.blocks[-LAST_BLOCKS:](middle)
-        # In float32, whose differences between patches bfloat16 would round away.
-        return torch.cat([maps.mean((2, 3), dtype=torch.float32) for maps in (middle, last)], 1)
+        maps, stages, blocks = F.relu6(self.stem(images)), [], iter(self.blocks)
+        for *_, count in STAGES:
+            for _ in range(count):
+                maps = next(blocks)(maps)
+            stages.append(maps)
+        return stages
 
 
 class _Convolution(nn.Conv2d):

@@ -31,6 +31,6 @@ def test_the_hub_gives_the_model_and_leaves_other_peoples_imports(fakes):
     assert "losses" not in sys.modules and "models.device" not in sys.modules
     assert [place for place in sys.path if place not in path] == []
     # What is read and computed later finds its own modules too.
-    assert round(model.score(str(ROOT / "samples" / "coffee.jpg")).q_low, 4) == 0.3269
+    assert round(model.score(str(ROOT / "samples" / "coffee.jpg")).q_low, 4) == 0.4547
     assert model.features(torch.rand(3, 120, 150)).shape == (128,)
     assert {name: sys.modules[name] for name in FAKES} == fakes

@@ -41,6 +41,7 @@ SCORE_FLAGS: tuple[Flag, ...] = (
     ("--pristine_img_dir", "pristine", "sharp, undistorted images; default: the authors' patches in the "
         "working directory, else the statistics that belong to the weights"),
     ("--score", "score", "own: the extended score where the low-level weights bring one, else the paper's"),
+    ("--view", "view", "full: the extended score looks at all pixels of an image of more than a megapixel"),
     ("--patch_size", "patch_size", "side of a patch in pixels"),
     ("--sharpness_param", "sharpness", "pristine patches are above this share of the sharpest"),
     ("--colorfulness_param", "colorfulness", "and above this share of the most colourful of these"),

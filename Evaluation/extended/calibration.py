@@ -8,86 +8,97 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import RidgeCV
-from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS, FewLabels
-from datasets.decoder import read_image
-from datasets.distorted.distortions import apply
+from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS
+from datasets.decoder import decode_pixels
+from datasets.distorted.distortions import DISTORTIONS, quantised
 from datasets.distorted.jpeg_augmentation import through_jpeg
-from datasets.distorted.synthesis import versions
-from datasets.distorted.targets import levels_of
+from datasets.distorted.synthesis import crop, shrink_to, to_bytes, versions
+from datasets.distorted.targets import TARGETS, levels_of
 from Evaluation.distance import FeatureStatistics, distance_of_quality
-from Evaluation.extended.centre import CENTRE_DEVIATION
-from Evaluation.extended.score import ExtendedScore, targets_of
+from Evaluation.extended.score import (
+    PARTS,
+    ExtendedScore,
+    inverse_softplus,
+    low_level_terms,
+    targets_of,
+)
 from Evaluation.grepq import GRepQ
-from Evaluation.zeroshot import Part
-from models.semantic import MIDDLE_FEATURES
 from utils.errors import UserError
 
-KINDS = ("gaussian_blur", "white_noise", "jpeg", "jpeg2000")
-LEVELS = (0.1, 0.5, 0.9)
-# Q_low of the median version at the highest level: nearly all of (0, 0.5] is then in use.
-QUALITY_OF_WORST = 0.05
-MOST_IMAGES = 40
-# Side of the crop from the middle in pixels: 81 patches a version, and 40 images take minutes.
-CROP = 512
-# Versions that the semantic regression is fitted on, references with them, most of them through a JPEG file
-# as the images that will be scored are. Many images, because what they show disturbs most; so the crops are
-# smaller.
-REGRESSION_PRESETS = tuple(
-    dataclasses.replace(preset, versions=4) for preset in (CAMERA_SYNTHESIS, CHAINS_SYNTHESIS)
-)
-REGRESSION_IMAGES, REGRESSION_CROP, REGRESSION_JPEG_SHARE = 240, 384, 0.75
-
-
-# What the semantic regression looks at.
-SEMANTIC: tuple[Part, ...] = ("semantic",)
+MOST_IMAGES = 240
+# An image is distorted as a whole, its short side at most WHOLE pixels, and as a crop of CROP at its own
+# scale; a large one as a crop at half its scale too.
+WHOLE, CROP = 512, 384
+# Versions of each by each preset, most of them through a JPEG file as the images that will be scored are.
+PRESETS = tuple(dataclasses.replace(preset, versions=4) for preset in (CAMERA_SYNTHESIS, CHAINS_SYNTHESIS))
+JPEG_SHARE = 0.75
+# Beyond the worst that people upload, so that stronger is never better.
+EXTREME_KINDS = (
+    "gaussian_blur", "motion_blur", "lens_blur", "white_noise", "dark_noise", "jpeg", "resample",
+    "over_exposure", "under_exposure",
+)  # fmt: skip
+EXTREMES, EXTREME_LEVELS = 2, (1.0, 1.4)
+# Ridge penalties a version, of standardised features, and parts of the images that are left out in turn.
+PENALTIES, FOLDS = (1.5, 5.0, 15.0, 50.0), 5
+# How much the distance and the distortion regression may vary beside the semantic regression. With 1 each,
+# real photographs are ordered worse; with 0, distortions of known strength.
+LOW_LEVEL_SHARE = 0.25
+# What lack of detail adds for each e-fold, in deviations of the semantic regression: enough for the heaviest
+# blur to be below the heavy. It begins at a share of what nearly every pristine image has, so that hardly a
+# photograph has any.
+DETAIL_SHARE, LEAST_SHARE = 6.0, 0.75
+# Q_low of the median reference and of the median version of a level from WORST_LEVEL on, so that nearly all
+# of (0, 0.5) is in use.
+QUALITY_OF_REFERENCE, QUALITY_OF_WORST, WORST_LEVEL = 0.35, 0.05, 0.85
 
 
 @dataclass(frozen=True)
 class Versions:
-    """Of N distorted versions: the terms (N, 3) of `ExtendedScore.terms`, and their levels (N,) in [0, 1]."""
+    """What is measured of N versions of images."""
 
-    terms: np.ndarray
-    levels: np.ndarray
+    low_level: np.ndarray  # (N, 2): distance and distortion regression
+    semantic: np.ndarray  # (N, 784)
+    detail: np.ndarray  # (N,)
+    levels: np.ndarray  # (N,): the highest of what was done to it; 0 of a reference
+    images: np.ndarray  # (N,): number of the image that it is of
 
 
-def make_score(
-    paths: Sequence[Path], model: GRepQ, pristine: FeatureStatistics, most: int = MOST_IMAGES,
-    most_of_regression: int = REGRESSION_IMAGES,
-) -> ExtendedScore:  # fmt: skip
+def make_score(paths: Sequence[Path], model: GRepQ, pristine: FeatureStatistics) -> ExtendedScore:
     """The extended score of a model's low-level weights.
 
     Args:
-        paths: pristine images; beyond the numbers that follow, so many evenly spaced in their order.
+        paths: pristine images; beyond 240, so many evenly spaced in their order.
         model: with the low-level encoder; its own score and statistics are not used.
         pristine: statistics that the weights made.
-        most: images to distort and measure.
-        most_of_regression: images to distort and fit the semantic regression on.
 
     Raises:
         UserError: an image cannot be read, or the weights do not tell versions apart.
     """
+    if len(paths) < 2:
+        raise UserError("A score is made of two pristine images or more.")
+    targets = trained_targets(model)
+    measured = measure_versions(evenly_spaced(paths, MOST_IMAGES), model, pristine, targets or TARGETS)
+    return calibrate(measured, model.encoders.semantic.sha256, targets)
+
+
+def trained_targets(model: GRepQ) -> tuple[str, ...]:
+    """What the first features of a model's low-level weights were trained to say; () where they were not.
+
+    Raises:
+        UserError: their metadata is not what training writes.
+    """
     low = model.encoders.low
-    score = ExtendedScore(
-        distortion_weight=float(trained_on_targets(low.metadata)),
-        semantic_weight=1.0,
-        regression=fit_semantic_regression(evenly_spaced(paths, most_of_regression), model),
-        centre_deviation=CENTRE_DEVIATION,
-        semantic_sha256=model.encoders.semantic.sha256,
-        targets=targets_of(low.metadata, low.path),
-    )
-    return calibrate(score, measure_versions(evenly_spaced(paths, most), model, pristine, score))
+    return targets_of(low.metadata, low.path) if trained_on_targets(low.metadata) else ()
 
 
 def trained_on_targets(metadata: Mapping[str, str]) -> bool:
@@ -105,70 +116,101 @@ def trained_on_targets(metadata: Mapping[str, str]) -> bool:
     return configuration.get("objective") == "targets"
 
 
-def calibrate(score: ExtendedScore, measured: Versions) -> ExtendedScore:
-    """`score` with scale and weights, rounded to 3 digits, that follow from versions of one distortion each.
+def calibrate(
+    measured: Versions, semantic_sha256: str, targets: Sequence[str], share: float = LOW_LEVEL_SHARE
+) -> ExtendedScore:
+    """The score that follows from what was measured, its numbers rounded to 4 digits.
 
-    Distortion regression k and semantic regression c may vary as much as the distance d: their weights are
-    `std(d) / std(k)`, 0 where it was 0, and `std(d) / std(c)`. The scale then gives the median version at the
-    highest level a Q_low of 0.05.
+    c is fitted; `w = share std(c) / std(d)`, `v = share std(c) / std(k)`, 0 without `targets`; and scale and
+    intercept give the median reference a Q_low of 0.35, the median version of the highest levels one of 0.05
+    before lack of detail.
 
     Raises:
         UserError: the weights do not tell versions apart.
     """
-    d, k, c = measured.terms.T
-    weighted = dataclasses.replace(
-        score,
-        distortion_weight=_weight(d, k) if score.distortion_weight else 0.0,
-        semantic_weight=_weight(d, c),
-    )
-    worst = measured.terms[measured.levels == measured.levels.max()]
-    median = float(np.median([weighted.total(*terms) for terms in worst.tolist()]))
-    if median <= 0:
+    *slopes, intercept = fit_semantic_regression(measured)
+    d, k = measured.low_level.T
+    c = measured.semantic @ np.array(slopes) + intercept
+    if not np.ptp(d) or not np.ptp(c) or (targets and not np.ptp(k)):
+        raise UserError("The weights' features are the same whatever the distortion.")
+    w = share * c.std() / d.std()
+    v = share * c.std() / k.std() if targets else 0.0
+    total = w * d + v * k + c
+    reference = np.median(total[measured.levels == 0])
+    worst = np.median(total[measured.levels >= WORST_LEVEL])
+    if worst <= reference:
         raise UserError("The weights do not tell distorted images from pristine ones.")
-    return dataclasses.replace(weighted, scale=_three_digits(distance_of_quality(QUALITY_OF_WORST) / median))
+    best_number, worst_number = (
+        inverse_softplus(distance_of_quality(quality)) for quality in (QUALITY_OF_REFERENCE, QUALITY_OF_WORST)
+    )
+    scale = (worst_number - best_number) / (worst - reference)
+    return ExtendedScore(
+        scale=_rounded(scale),
+        distance_weight=_rounded(w),
+        distortion_weight=_rounded(v),
+        detail_weight=_rounded(DETAIL_SHARE * c.std()),
+        least_detail=_rounded(LEAST_SHARE * np.percentile(measured.detail[measured.levels == 0], 1)),
+        regression=(*map(_rounded, slopes), _rounded(intercept - reference + best_number / scale)),
+        semantic_sha256=semantic_sha256,
+        targets=tuple(targets) or TARGETS,
+    )
 
 
-def fit_semantic_regression(paths: Sequence[Path], model: GRepQ) -> tuple[float, ...]:
-    """Ridge regression of "distorted" (1) or not (0) on the semantic encoder's middle features.
+def fit_semantic_regression(measured: Versions, penalties: Sequence[float] = PENALTIES) -> tuple[float, ...]:
+    """Ridge regression of "distorted" (1) or not (0) on semantic features: slopes, then the intercept.
 
-    Least squares on two classes is Fisher's discriminant, which needs no probabilities.
-
-    Returns:
-        Slopes, then the intercept.
-
-    Raises:
-        UserError: an image cannot be read or a version not be measured.
+    Least squares on two classes is Fisher's discriminant, which needs no probabilities. Of the penalties the
+    largest wins whose area under the curve, on images that were left out, is within one standard error of the
+    best: the stronger it is, the better distortions are told that are not among these.
     """
-    features, distorted = [], []
-    for path in tqdm(paths, desc="Semantic regression", unit="image", disable=None):
-        for version, is_distorted in _as_cameras_make_them(path):
-            seen = model.measure(version, SEMANTIC).part("semantic")
-            features.append(seen[:MIDDLE_FEATURES].numpy())
-            distorted.append(float(is_distorted))
-    scaler = StandardScaler()
-    ridge = RidgeCV(FewLabels.alphas).fit(scaler.fit_transform(np.stack(features)), distorted)
-    slopes = ridge.coef_ / scaler.scale_
-    return tuple(_three_digits(value) for value in (*slopes, ridge.intercept_ - scaler.mean_ @ slopes))
+    area = np.array([left_out_areas(measured, penalty) for penalty in penalties])  # (penalties, folds)
+    best = area[area.mean(1).argmax()]
+    enough = best.mean() - best.std(ddof=1) / math.sqrt(len(best))
+    penalty = max(one for one, own in zip(penalties, area, strict=True) if own.mean() >= enough)
+    return _fit(measured, penalty, np.ones(len(measured.levels), bool))
+
+
+def left_out_areas(measured: Versions, penalty: float) -> np.ndarray:
+    """Area under the curve, reference or distorted, of each fifth of the images by a fit to the others."""
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import GroupKFold
+
+    areas = []
+    folds = GroupKFold(min(FOLDS, len(set(measured.images))))
+    for own, left in folds.split(measured.semantic, groups=measured.images):
+        *slopes, _ = _fit(measured, penalty, own)
+        areas.append(roc_auc_score(measured.levels[left] > 0, measured.semantic[left] @ slopes))
+    return np.array(areas)
+
+
+def _fit(measured: Versions, penalty: float, own: np.ndarray) -> tuple[float, ...]:
+    """The regression of the versions `own`, by a penalty for each of them."""
+    from sklearn.linear_model import Ridge
+
+    mean, deviation = measured.semantic.mean(0), measured.semantic.std(0)
+    deviation[deviation == 0] = 1
+    x = ((measured.semantic - mean) / deviation)[own]
+    ridge = Ridge(alpha=penalty * len(x)).fit(x, (measured.levels > 0)[own].astype(float))
+    slopes = ridge.coef_ / deviation
+    return (*slopes.tolist(), float(ridge.intercept_ - mean @ slopes))
 
 
 def measure_versions(
-    paths: Sequence[Path], model: GRepQ, pristine: FeatureStatistics, score: ExtendedScore
+    paths: Sequence[Path], model: GRepQ, pristine: FeatureStatistics, targets: Sequence[str]
 ) -> Versions:
-    """The terms of `score` for every kind at every level of the images.
+    """What the encoders see of all versions of the images.
 
     Raises:
         UserError: an image cannot be read or a version not be measured.
     """
+    rows: list[tuple[object, ...]] = []
     regularisation = model.settings.regularisation
-    terms, levels = zip(
-        *(
-            (score.terms(model.measure(version, score.parts), pristine, regularisation), level)
-            for path in tqdm(paths, desc="Calibration", unit="image", disable=None)
-            for version, level in _versions(path)
-        ),
-        strict=True,
-    )
-    return Versions(np.array(terms), np.array(levels))
+    for number, path in enumerate(tqdm(paths, desc="Calibration", unit="image", disable=None)):
+        for version, level in _versions(path):
+            seen = model.measure(version, PARTS)
+            low_level = low_level_terms(seen, pristine, regularisation, targets)
+            rows.append((low_level, seen.part("semantic").numpy(), seen.part("detail").item(), level, number))
+    return Versions(*map(np.array, zip(*rows, strict=True)))
 
 
 def evenly_spaced(paths: Sequence[Path], most: int) -> list[Path]:
@@ -178,46 +220,39 @@ def evenly_spaced(paths: Sequence[Path], most: int) -> list[Path]:
     return [paths[round(place)] for place in np.linspace(0, len(paths) - 1, most)]
 
 
-def centre(image: torch.Tensor, side: int) -> torch.Tensor:
-    """The middle of an image (3, H, W): `side` pixels, or all there are along an axis that is shorter."""
-    height, width = (min(side, length) for length in image.shape[-2:])
-    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    return image[:, top : top + height, left : left + width]
-
-
 def _versions(path: Path) -> Iterator[tuple[torch.Tensor, float]]:
-    """An image's distorted versions (3, H, W) in [0, 1], as files would hold them, with their levels."""
-    image = np.ascontiguousarray(centre(read_image(path), CROP).permute(1, 2, 0).numpy())
-    rng = np.random.default_rng(_seed(path))
-    dealt = list(itertools.product(KINDS, LEVELS))
-    for (kind, level), own in zip(dealt, rng.spawn(len(dealt)), strict=True):
-        pixels = np.rint(apply(kind, image, level, own) * 255).astype(np.uint8)
-        yield torch.from_numpy(pixels).permute(2, 0, 1).float() / 255, level
+    """References and versions (3, H, W) in [0, 1] of an image, with the highest level of what was done."""
+    # As in a synthesised set: the same noise wherever the image lies and whatever its company.
+    seed = hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest()
+    rng = np.random.default_rng(list(seed))
+    generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))  # it takes 64 bits
+    for reference in _references(to_bytes(decode_pixels(path)), rng):
+        for pixels, level in _distorted(reference, rng):
+            version = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / 255
+            yield through_jpeg(version[None], JPEG_SHARE, generator)[0], level
 
 
-def _as_cameras_make_them(path: Path) -> Iterator[tuple[torch.Tensor, bool]]:
-    """An image and versions (3, H, W) in [0, 1] as cameras make them, and whether each is distorted."""
-    image = centre(read_image(path), REGRESSION_CROP).permute(1, 2, 0)
-    reference = np.rint(image.numpy() * 255).astype(np.uint8)
-    rng = np.random.default_rng(_seed(path))
-    generator = torch.Generator().manual_seed(int.from_bytes(_seed(path)[:7], "big"))  # it takes 64 bits
-    for preset in REGRESSION_PRESETS:
+def _references(pixels: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """The whole image and crops of it, (H, W, 3) uint8."""
+    short = min(pixels.shape[:2])
+    yield shrink_to(pixels, min(short, WHOLE))
+    for scale in (1, 2):
+        if scale == 1 or short >= scale * CROP:
+            yield np.ascontiguousarray(crop(shrink_to(pixels, short // scale), CROP, rng))
+
+
+def _distorted(reference: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, float]]:
+    """The reference, its versions as cameras make them, and some beyond; each with its level."""
+    yield reference, 0.0
+    for preset in PRESETS:
         for stem, pixels in versions(reference, preset, rng):
-            version = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-            yield through_jpeg(version[None], REGRESSION_JPEG_SHARE, generator)[0], bool(levels_of(stem))
+            if levels := levels_of(stem):
+                yield pixels, max(levels.values())
+    image = reference.astype(np.float32) / np.float32(255)
+    for kind in rng.permutation(EXTREME_KINDS)[:EXTREMES]:
+        level = rng.uniform(*EXTREME_LEVELS)
+        yield quantised(DISTORTIONS[kind](image, level, rng)), level
 
 
-def _seed(path: Path) -> list[int]:
-    """As in a synthesised set: the same noise wherever the image lies and whatever its company."""
-    return list(hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest())
-
-
-def _weight(distances: np.ndarray, values: np.ndarray) -> float:
-    """With which values spread as the distances do."""
-    if np.ptp(values) == 0:
-        raise UserError("The weights' features are the same whatever the distortion.")
-    return _three_digits(np.std(distances) / np.std(values))
-
-
-def _three_digits(value: float) -> float:
-    return float(f"{value:.3g}")
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,108 +1,116 @@
 """The extended score: from what is measured of an image to the number that Q_low is taken of.
 
 Beyond the paper: beside the distance it asks two regressions that were fitted on distorted images, without
-human scores (method.md part 4, Extended score). A weights file asks for it in its metadata.
+human scores, and whether fine detail is lacking (method.md part 4, Extended score). A weights file asks for
+it in its metadata.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from datasets.distorted.targets import TARGETS
 from Evaluation.distance import FeatureStatistics, distance
-from Evaluation.extended.centre import grid_statistics
+from Evaluation.extended.detail import lack_of_detail
+from Evaluation.extended.tiles import shrunk, tile_statistics
 from Evaluation.zeroshot import Measurement, Part
-from models.semantic import MIDDLE_FEATURES
+from models.semantic import SEMANTIC_FEATURES
 from utils.errors import UserError
 
-# The metadata's keys; those of the shipped weights, so they keep the names that these were written with.
-_SCALE, _CENTRE = "distance_scale", "centre_deviation"
-_DISTORTION_WEIGHT, _TARGETS = "distortion_weight", "distortion_targets"
-_SEMANTIC_WEIGHT, _SEMANTIC_REGRESSION = "chance_weight", "chance_regression"
-_SEMANTIC_SHA256 = "content_sha256"
-_KEYS = (_SCALE, _CENTRE, _DISTORTION_WEIGHT, _SEMANTIC_WEIGHT, _SEMANTIC_REGRESSION, _SEMANTIC_SHA256)
+# In the metadata of a weights file: the score as one JSON object, and what scores of before were kept by.
+KEY = "extended_score"
+FORMER_KEYS = (
+    "distance_scale", "centre_deviation", "distortion_weight", "chance_weight", "chance_regression",
+    "content_sha256",
+)  # fmt: skip
+# What training wrote of the first features; files of before are of TARGETS.
+TARGETS_KEY = "distortion_targets"
+# How gently the number meets 0: without it all very good images would have the same Q_low, 0.5.
+SOFTNESS = 50.0
+
+# What of an image has to be measured.
+PARTS: tuple[Part, ...] = ("tiles", "semantic", "detail")
 
 
 @dataclass(frozen=True)
 class ExtendedScore:
-    """`scale * max(0, d + w k + v c)`, of which Q_low is taken in the place of the distance.
+    """`softplus(scale * (w d + v k + c + u f))`, of which Q_low is taken in the place of the distance.
 
-    d is the paper's distance with patches that weigh as `centre_weights` with `centre_deviation` says;
-    k the `distortion_regression` of the same patches, w `distortion_weight`; c the `semantic_regression`,
-    v `semantic_weight`, fitted for the semantic weights of `semantic_sha256`. `targets` name what the first
-    low-level features were trained to say.
+    d is the paper's distance, of tiles; k the `distortion_regression` of the same tiles; c the
+    `semantic_regression`; f the `lack_of_detail`. w is `distance_weight`, v `distortion_weight`, u
+    `detail_weight`; c was fitted for the semantic weights of `semantic_sha256`. `targets` name what the
+    first low-level features were trained to say.
     """
 
-    scale: float = 1.0
-    distortion_weight: float = 0.0
-    semantic_weight: float = 0.0
-    regression: tuple[float, ...] = ()
-    centre_deviation: float = math.inf
-    semantic_sha256: str = ""
+    scale: float
+    distance_weight: float
+    distortion_weight: float
+    detail_weight: float
+    least_detail: float
+    regression: tuple[float, ...]
+    semantic_sha256: str
     targets: tuple[str, ...] = TARGETS
 
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """What of an image has to be measured."""
-        return ("patches", "semantic") if self.semantic_weight else ("patches",)
-
     def distance(self, image: Measurement, pristine: FeatureStatistics, regularisation: float) -> float:
-        """The number, 0 or more, that Q_low is taken of.
+        """The number above 0 that Q_low is taken of.
 
         Raises:
             UserError: the distance cannot be computed.
         """
-        d, k, c = self.terms(image, pristine, regularisation)
-        return self.total(d, k, c)
+        return self.total(*self.terms(image, pristine, regularisation))
 
     def terms(
         self, image: Measurement, pristine: FeatureStatistics, regularisation: float
-    ) -> tuple[float, float, float]:
-        """Distance d, distortion regression k and semantic regression c; 0 for one that is not asked for.
+    ) -> tuple[float, float, float, float]:
+        """Distance d, distortion regression k, semantic regression c and lack of detail f.
 
         Raises:
             UserError: the distance cannot be computed.
         """
-        measured = grid_statistics(image.part("patches"), self.centre_deviation)
-        d = distance(pristine, measured, regularisation)
-        k = distortion_regression(measured.mean, self.targets) if self.distortion_weight else 0.0
-        c = semantic_regression(image.part("semantic"), self.regression) if self.semantic_weight else 0.0
-        return d, k, c
+        d, k = low_level_terms(image, pristine, regularisation, self.targets)
+        c = semantic_regression(image.part("semantic"), self.regression)
+        return d, k, c, lack_of_detail(image.part("detail").item(), self.least_detail)
 
-    def total(self, d: float, k: float, c: float) -> float:
-        """`scale * (d + w k + v c)`, 0 where that is negative (k and c may be)."""
-        return max(0.0, self.scale * (d + self.distortion_weight * k + self.semantic_weight * c))
+    def total(self, d: float, k: float, c: float, f: float) -> float:
+        """The number of its terms."""
+        low_level = self.distance_weight * d + self.distortion_weight * k
+        return softplus(self.scale * (low_level + c + self.detail_weight * f))
 
     def formula(self) -> str:
         """The number in words."""
-        parts = ["distance"]
-        if self.distortion_weight:
-            parts.append(f"{self.distortion_weight:g} x distortion regression")
-        if self.semantic_weight:
-            parts.append(f"{self.semantic_weight:g} x semantic regression")
-        formula = f"{self.scale:g} x " + (f"({' + '.join(parts)})" if parts[1:] else parts[0])
-        if self.centre_deviation == math.inf:
-            return formula
-        return f"{formula}, patches weighted by a Gaussian of {self.centre_deviation:g} half sides"
+        return (
+            f"softplus of {self.scale:g} x ({self.distance_weight:g} x distance + "
+            f"{self.distortion_weight:g} x distortion regression + semantic regression + "
+            f"{self.detail_weight:g} x lack of detail), the middle of the image weighing most"
+        )
 
     def metadata(self) -> dict[str, str]:
         """What `read_extended` reads, for the metadata of a weights file."""
-        return {
-            _SCALE: str(self.scale),
-            _CENTRE: str(self.centre_deviation),
-            _DISTORTION_WEIGHT: str(self.distortion_weight),
-            _TARGETS: json.dumps(self.targets),
-            _SEMANTIC_WEIGHT: str(self.semantic_weight),
-            _SEMANTIC_REGRESSION: json.dumps(self.regression),
-            _SEMANTIC_SHA256: self.semantic_sha256,
-        }
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return {KEY: json.dumps(fields), TARGETS_KEY: json.dumps(self.targets)}
+
+
+_NUMBERS = ("scale", "distance_weight", "distortion_weight", "detail_weight", "least_detail")
+_FIELDS = (*_NUMBERS, "regression", "semantic_sha256")
+
+
+def low_level_terms(
+    image: Measurement, pristine: FeatureStatistics, regularisation: float, targets: Sequence[str]
+) -> tuple[float, float]:
+    """Distance d and distortion regression k of an image's tiles.
+
+    Raises:
+        UserError: the distance cannot be computed.
+    """
+    measured, worth = tile_statistics(image.part("tiles"))
+    d = distance(pristine, shrunk(measured, worth, pristine), regularisation)
+    return d, distortion_regression(measured.mean, targets)
 
 
 def distortion_regression(mean: torch.Tensor, targets: Sequence[str]) -> float:
@@ -112,7 +120,7 @@ def distortion_regression(mean: torch.Tensor, targets: Sequence[str]) -> float:
     changed; the levels count these faults too. Of weights that were not trained so the number means nothing.
 
     Args:
-        mean: features (F,), the mean over an image's patches.
+        mean: features (F,), the weighted mean over an image's tiles.
         targets: names of the first features: structure, total, then the level of each kind of distortion.
     """
     structure, _, *levels = mean[: len(targets)].tolist()
@@ -120,78 +128,80 @@ def distortion_regression(mean: torch.Tensor, targets: Sequence[str]) -> float:
 
 
 def semantic_regression(features: torch.Tensor, regression: Sequence[float]) -> float:
-    """`sum_i slope_i f_i + intercept`: 0 for pristine images, 1 for distorted ones, by least squares.
+    """`sum_i slope_i f_i + intercept`: the higher, the more distorted an image looks, by least squares.
 
     Args:
-        features: semantic features of an image, of which the first ones count.
-        regression: slopes of these, then the intercept.
+        features: semantic features (F,), float64.
+        regression: F slopes, then the intercept.
     """
     *slopes, intercept = regression
-    return sum(slope * value for slope, value in zip(slopes, features.tolist(), strict=False)) + intercept
+    return float(features @ torch.tensor(slopes, dtype=torch.float64)) + intercept
+
+
+def softplus(value: float) -> float:
+    """`s log(1 + exp(value / s))`, s = 50: above 0, and nearly `value` where that is well above s."""
+    return max(value, 0.0) + SOFTNESS * math.log1p(math.exp(-abs(value) / SOFTNESS))
+
+
+def inverse_softplus(value: float) -> float:
+    """The number whose `softplus` is `value`, above 0."""
+    return SOFTNESS * math.log(math.expm1(value / SOFTNESS))
 
 
 def read_extended(metadata: Mapping[str, str], path: Path) -> ExtendedScore | None:
     """The extended score that a weights file asks for; None where its metadata does not speak of it.
 
     Raises:
-        UserError: a number is missing or out of its range; the message names `path`, where the metadata is
-            from, and the key.
+        UserError: it is of an older version, or a number is missing or out of its range; the message names
+            `path`, where the metadata is from, and the field.
     """
-    if not any(key in metadata for key in _KEYS):
+    again = "make one with 'python -m tools.install_weights', or use --score paper."
+    if KEY not in metadata:
+        if not metadata.keys().isdisjoint(FORMER_KEYS):
+            raise UserError(f"{path}: its extended score is of an older version; {again}")
         return None
-    scale = _number(metadata, path, _SCALE, 1.0, lambda value: value > 0, "above 0")
-    distortion, semantic = (
-        _number(metadata, path, key, 0.0, lambda value: value >= 0, "of 0 or more")
-        for key in (_DISTORTION_WEIGHT, _SEMANTIC_WEIGHT)
-    )
-    # Less would leave all weight with one patch, which has no covariance.
-    centre = _number(metadata, path, _CENTRE, math.inf, lambda value: value >= 0.1, "of 0.1 or more, or inf")
-    regression = _list(metadata, path, _SEMANTIC_REGRESSION, ())
-    length = MIDDLE_FEATURES + 1
-    if (regression or semantic) and (
-        len(regression) != length
-        or not all(isinstance(one, int | float) and math.isfinite(one) for one in regression)
-    ):
-        raise UserError(f"{path}: '{_SEMANTIC_REGRESSION}' is not a list of {length} finite numbers.")
-    sha256 = metadata.get(_SEMANTIC_SHA256, "")
-    return ExtendedScore(scale, distortion, semantic, regression, centre, sha256, targets_of(metadata, path))
+    try:
+        found = json.loads(metadata[KEY])
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or sorted(found) != sorted(_FIELDS):
+        raise UserError(f"{path}: '{KEY}' is not a JSON object of {', '.join(_FIELDS)}; {again}")
+
+    def check(name: str, fits: bool, words: str) -> None:
+        if not fits:
+            raise UserError(f"{path}: '{name}' in its '{KEY}' is not {words}; {again}")
+
+    for name in _NUMBERS:
+        check(name, _is_number(found[name]) and found[name] >= 0, "a finite number of 0 or more")
+    check("scale", found["scale"] > 0, "above 0")
+    values = found["regression"]
+    numbers = isinstance(values, list) and len(values) == SEMANTIC_FEATURES + 1
+    check("regression", numbers and all(map(_is_number, values)), f"{SEMANTIC_FEATURES + 1} finite numbers")
+    check("semantic_sha256", isinstance(found["semantic_sha256"], str), "a text")
+    return ExtendedScore(**{**found, "regression": tuple(values)}, targets=targets_of(metadata, path))
 
 
 def targets_of(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
-    """What the first features of weights were trained to say; files of before the names were kept: TARGETS.
+    """What the first features of weights were trained to say.
 
     Raises:
         UserError: the metadata names something else.
     """
-    targets = _list(metadata, path, _TARGETS, TARGETS)
-    if targets[:2] != TARGETS[:2] or not all(isinstance(name, str) for name in targets):
-        raise UserError(f"{path}: '{_TARGETS}' does not name structure, total and kinds of distortion.")
-    return targets
+    try:
+        targets = json.loads(metadata[TARGETS_KEY]) if TARGETS_KEY in metadata else [*TARGETS]
+    except ValueError:
+        targets = []
+    named = isinstance(targets, list) and all(isinstance(name, str) for name in targets)
+    if not named or targets[:2] != [*TARGETS[:2]]:
+        raise UserError(f"{path}: '{TARGETS_KEY}' does not name structure, total and kinds of distortion.")
+    return tuple(targets)
 
 
 def without_score(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata of a weights file but for what it asks of a score."""
-    return {key: value for key, value in metadata.items() if key not in ExtendedScore().metadata()}
+    """The metadata of a weights file but for what it asks of a score, of this version or of former ones."""
+    return {key: value for key, value in metadata.items() if key not in (KEY, *FORMER_KEYS)}
 
 
-def _number(
-    metadata: Mapping[str, str], path: Path, key: str, default: float, fits: Callable[[float], bool],
-    words: str,
-) -> float:  # fmt: skip
-    try:
-        value = float(metadata.get(key, default))
-    except ValueError:
-        value = math.nan
-    if not fits(value) or (value == math.inf and default != math.inf):
-        raise UserError(f"{path}: '{key}' is '{metadata[key]}', expected a finite number {words}.")
-    return value
-
-
-def _list(metadata: Mapping[str, str], path: Path, key: str, default: Sequence[Any]) -> tuple[Any, ...]:
-    try:
-        values = json.loads(metadata[key]) if key in metadata else default
-    except ValueError:
-        values = None
-    if not isinstance(values, list | tuple):
-        raise UserError(f"{path}: '{key}' is '{metadata[key]}', expected a list.")
-    return tuple(values)
+def _is_number(value: object) -> bool:
+    # Beyond 1e300 it would overflow where it is used.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

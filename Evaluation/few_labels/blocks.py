@@ -1,8 +1,8 @@
 """Named blocks of an image's features: what few-label regression sets end to end (method.md part 5).
 
-`high` and `low` are the authors': features of the whole image. Beyond the paper: `low_patches`, mean and
-deviation over the patches that the zero-shot score looks at, those in the middle of the image weighing most;
-`low_inner`, likewise of the stages of the network; `semantic`, the last features of the semantic encoder.
+`high` and `low` are the authors': features of the whole image. Beyond the paper, of what the extended score
+looks at: `low_patches`, mean and deviation over its tiles, those in the middle of the image weighing most;
+`low_inner`, likewise of the stages of the network; `semantic`, the features of the semantic encoder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from configs import FEATURE_BLOCKS, FEATURE_GROUPS, Settings
 from datasets import decoder
 from Evaluation import image_sizes, patches
 from Evaluation.encoders import Say
-from Evaluation.extended import centre, semantic_features
+from Evaluation.extended import centre, semantic_features, tiles, view
 from Evaluation.grepq import GRepQ
 from Evaluation.zeroshot import Measurement, Part
 from models import attention_pool, device, high_level, low_level, semantic
@@ -32,9 +32,9 @@ _SHARED: tuple[ModuleType, ...] = (decoder, device, image_sizes, patches)
 _MODULES: Mapping[str, tuple[ModuleType, ...]] = {
     "high": (*_SHARED, high_level, attention_pool),
     "low": (*_SHARED, low_level),
-    "low_patches": (*_SHARED, low_level, centre),
-    "low_inner": (*_SHARED, low_level, centre),
-    "semantic": (*_SHARED, semantic, semantic_features, centre),
+    "low_patches": (*_SHARED, low_level, centre, tiles, view),
+    "low_inner": (*_SHARED, low_level, centre, tiles, view),
+    "semantic": (*_SHARED, semantic, semantic_features, centre, view),
 }
 
 
@@ -100,8 +100,8 @@ def provenance(blocks: Iterable[Block]) -> dict[str, Any]:
 
 
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
-    """Mean, then standard deviation (2 F,), float32, of patches' features (rows, columns, F)."""
-    measured = centre.grid_statistics(features, centre.CENTRE_DEVIATION)
+    """Mean, then standard deviation (2 F,), float32, of tiles' features (rows, columns, F)."""
+    measured, _ = tiles.tile_statistics(features)
     return torch.cat([measured.mean, measured.covariance.diagonal().sqrt()]).float()
 
 
@@ -114,25 +114,19 @@ def _block(model: GRepQ, name: str) -> Block:
         depends |= {"high_level_sha256": high.sha256, "clip_sha256": high.clip_sha256}
         depends |= {"positions": settings.positions}
         return Block(name, high.encoder.features, ("high",), lambda one: one.part("high"), depends, source)
-    of_patches = {
-        "centre_deviation": centre.CENTRE_DEVIATION,
-        "enlarged_short_side": settings.enlarged_short_side,
-    }
-    if name == "semantic":
-        depends |= {"semantic_sha256": encoders.semantic.sha256, **of_patches}
-        depends |= {"semantic_patch_size": semantic_features.SEMANTIC_PATCH}
-        return Block(name, semantic.LAST_FEATURES, ("semantic",), _last_semantic, depends, source)
-    depends |= {"low_level_sha256": encoders.low.sha256}
     if name == "low":
+        depends |= {"low_level_sha256": encoders.low.sha256}
         return Block(name, low_level.FEATURES, ("low",), lambda one: one.part("low"), depends, source)
-    depends |= {"patch_size": settings.patch_size, **of_patches}
-    part: Part = "inner" if name == "low_inner" else "patches"
+    depends |= {"centre_deviation": centre.CENTRE_DEVIATION, "view": settings.view}
+    depends |= {"view_pixels": view.MOST_PIXELS, "patch_size": settings.patch_size}
+    if name == "semantic":
+        depends |= {"semantic_sha256": encoders.semantic.sha256}
+        length = semantic.SEMANTIC_FEATURES
+        return Block(name, length, ("semantic",), lambda one: one.part("semantic").float(), depends, source)
+    depends |= {"low_level_sha256": encoders.low.sha256, "most_tiles": tiles.MOST_TILES}
+    part: Part = "inner" if name == "low_inner" else "tiles"
     length = 2 * (low_level.INNER_FEATURES if part == "inner" else low_level.FEATURES)
     return Block(name, length, (part,), lambda one: mean_and_deviation(one.part(part)), depends, source)
-
-
-def _last_semantic(image: Measurement) -> torch.Tensor:
-    return image.part("semantic")[-semantic.LAST_FEATURES :].float()
 
 
 def _is_there(name: str, model: GRepQ) -> bool:

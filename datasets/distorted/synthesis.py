@@ -141,7 +141,7 @@ def versions(
     before, as strong as leaves the level that the name tells; the others after.
     """
     short_side = round(min(reference.shape[:2]) * shrink)
-    yield f"{0:02d}_REF", _shrink(reference, short_side)
+    yield f"{0:02d}_REF", shrink_to(reference, short_side)
     image = in_unit_range(reference, np.dtype(np.float32))
     dealt = deal(config, rng)
     for number, ((kind, level), own) in enumerate(zip(dealt, rng.spawn(len(dealt)), strict=True), start=1):
@@ -149,7 +149,7 @@ def versions(
         before = list(itertools.takewhile(lambda part: part[0] not in FILE_KINDS, parts))
         for part, strength in before:
             distorted = DISTORTIONS[part](distorted, level_before_shrinking(part, strength, shrink), own)
-        distorted = in_unit_range(_shrink(quantised(distorted), short_side), np.dtype(np.float32))
+        distorted = in_unit_range(shrink_to(quantised(distorted), short_side), np.dtype(np.float32))
         for part, strength in parts[len(before) :]:
             distorted = DISTORTIONS[part](distorted, strength, own)
         name = "+".join(f"{part}_{strength:.2f}" for part, strength in parts)
@@ -259,7 +259,7 @@ def _write(folder: _Folder, name: str, original: np.ndarray, config: Synthesis, 
     """Makes one folder from `original` (H, W, 3) uint8, whose file is called `name`, and counts it."""
     text = f"{config.seed}\n{name}\n{folder.short_side}\n{folder.crop}"
     rng = np.random.default_rng(list(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()))
-    reference = _crop(_shrink(original, folder.short_side), _crop_side(config, folder.shrink), rng)
+    reference = crop(shrink_to(original, folder.short_side), _crop_side(config, folder.shrink), rng)
     part = folder.path.with_name(f".{folder.path.name}.part")
     written, images = 0, 0
     try:
@@ -278,7 +278,7 @@ def _write(folder: _Folder, name: str, original: np.ndarray, config: Synthesis, 
     summary.bytes += written
 
 
-def _shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
+def shrink_to(pixels: np.ndarray, short_side: int) -> np.ndarray:
     """`pixels` (H, W, 3) uint8 brought to a short side, antialiased."""
     height, width = _shrunk((pixels.shape[0], pixels.shape[1]), short_side)
     if (height, width) == pixels.shape[:2]:
@@ -286,7 +286,7 @@ def _shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _crop(pixels: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+def crop(pixels: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """A square of `side` pixels from a random place; all there is along an axis that is shorter, or for 0."""
     height, width = (min(side, length) if side else length for length in pixels.shape[:2])
     top = rng.integers(pixels.shape[0] - height + 1)

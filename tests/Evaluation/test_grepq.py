@@ -15,8 +15,10 @@ from PIL import Image
 from datasets.decoder import read_image
 from datasets.rated.sets import RatedImage
 from Evaluation import GRepQ
+from Evaluation.extended.score import PARTS, ExtendedScore
 from Evaluation.image_sizes import resize
 from Evaluation.zeroshot import Scores
+from models.semantic import SEMANTIC_FEATURES
 from models.weights.files import save_tensors
 from models.weights.high_level import load_high_level
 from models.weights.semantic import load_semantic
@@ -95,6 +97,7 @@ def test_any_form_of_an_image_has_the_same_scores(model, folder):
         assert model.score(form).q_low == pytest.approx(expected.q_low, abs=1e-6)
     many = model.score(tensor(array)[None].repeat(2, 1, 1, 1))
     assert many[0] == many[1] == model.score(tensor(array))
+    assert model.score(array / 255 + 1e-5) == model.score((array / 255 + 1e-5).clip(0, 1))  # rounding
     with pytest.raises(UserError, match=r"to 1\.5: scale"):
         model.score(array * 1.5 / array.max())
 
@@ -120,19 +123,38 @@ def test_small_images_are_enlarged_for_each_branch_by_itself(model, both):
     assert 0 < tiny.q_high < 1
 
 
-def test_semantic_features_are_of_the_image_as_it_was_read(make_model):
-    """An image that the low-level encoder sees enlarged is not enlarged twice for the semantic one."""
+def test_paths_and_tensors_are_seen_at_the_same_view(make_model, tmp_path):
+    """The paper's patches are of all pixels, what the extended score looks at is of a view."""
     model = make_model(score="own")
-    image = tensor(inputs.to_uint8(inputs.structured(1, 80, 100)))
-    measured = model.measure(image, ("patches", "semantic"))
-    assert measured.notes == ("enlarged to 180x144", "enlarged to 420x336 for the semantic encoder")
-    enlarged = resize(image, 336, 420)
-    # Four patches, as far from the middle as each other.
-    places = [(top, left) for top in (0, 112) for left in (0, 112)]
-    patches = torch.stack([enlarged[:, top : top + 224, left : left + 224] for top, left in places])
-    with torch.inference_mode():
-        expected = load_semantic().encoder(patches).double().mean(0)
-    np.testing.assert_allclose(measured.semantic, expected, rtol=1e-3, atol=1e-4)
+    array = inputs.to_uint8(inputs.structured(1, 800, 2000))
+    Image.fromarray(array).save(tmp_path / "0.png")
+    measured = model.measure(tensor(array), ("patches", "tiles", "semantic"))
+    assert (measured.height, measured.width) == (800, 2000)
+    assert measured.notes == ("viewed at 1580x632",)
+    assert measured.patches.shape[:2] == (15, 40) and measured.tiles.shape[:2] == (5, 5)
+    ((_, streamed),) = model.measure_images([tmp_path / "0.png"], ("tiles", "semantic"))
+    assert (streamed.height, streamed.width, streamed.notes) == (800, 2000, measured.notes)
+    # The file is made smaller by Pillow in whole numbers, the tensor by torch.
+    for name in ("tiles", "semantic"):
+        ours, theirs = (one.part(name) for one in (streamed, measured))
+        assert (ours - theirs).norm() < 0.03 * theirs.norm()
+    # Whatever else is measured of it.
+    ((_, both),) = model.measure_images([tmp_path / "0.png"], ("patches", "tiles"))
+    assert both.patches.shape[:2] == (15, 40) and torch.equal(both.tiles, streamed.tiles)
+    full = make_model(score="own", view="full").measure(tensor(array), ("tiles",))
+    assert full.notes == () and full.tiles.shape[:2] == (5, 5)
+    small = model.measure(tensor(array[:80, :100]), ("patches", "tiles"))
+    assert small.notes == ("enlarged to 120x96", "enlarged to 180x144")
+
+
+def test_a_score_from_a_file_is_that_of_its_row(tmp_path):
+    Image.fromarray(inputs.to_uint8(inputs.structured(2, 1500, 1200))).save(tmp_path / "0.jpg", quality=95)
+    model = GRepQ.from_pretrained(branch="low", device="cpu")
+    (row,) = model.score_images([tmp_path / "0.jpg"])
+    alone = model.score(tmp_path / "0.jpg")
+    assert (row.q_low, row.status.notes) == (alone.q_low, alone.notes)
+    assert alone.notes == ("viewed at 894x1118",)
+    assert model.score(read_image(tmp_path / "0.jpg")).q_low == pytest.approx(alone.q_low, abs=0.01)
 
 
 def test_resize_of_the_data_set(model, tmp_path):
@@ -185,7 +207,7 @@ def test_rows_come_in_order_and_a_broken_file_is_one(parity, model, folder):
 
 def test_an_image_is_decoded_once_for_both_branches(both, folder, monkeypatch):
     read = []
-    monkeypatch.setattr("datasets.read_ahead.read_image", lambda path: read.append(path) or read_image(path))
+    monkeypatch.setattr("Evaluation.grepq.read_image", lambda path: read.append(path) or read_image(path))
     (row,) = both.score_images([folder / "0.png"])
     assert row.q == row.q_low + row.q_high
     assert len(read) == 1
@@ -193,7 +215,7 @@ def test_an_image_is_decoded_once_for_both_branches(both, folder, monkeypatch):
 
 @pytest.mark.parametrize("error, where", [
     (MemoryError(), "Evaluation.grepq.overlapping_features"),
-    (MemoryError(), "datasets.read_ahead.read_image"),
+    (MemoryError(), "Evaluation.grepq.read_image"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Evaluation.grepq.overlapping_features"),
 ])  # fmt: skip
 def test_an_image_that_does_not_fit_in_memory_costs_its_own_row(model, folder, monkeypatch, error, where):
@@ -223,7 +245,7 @@ def test_another_error_of_torch_is_not_taken_for_a_lack_of_memory(model, folder,
 def test_from_pretrained_is_the_shipped_model():
     model = GRepQ.from_pretrained(branch="low", device="cpu")
     assert model.name == "GRepQ extended"
-    assert round(model.score(Path("samples") / "coffee.jpg").q_low, 4) == 0.3269
+    assert round(model.score(Path("samples") / "coffee.jpg").q_low, 4) == 0.4547
     assert model.features("samples/coffee.jpg").shape == (128,)
     paper = GRepQ.from_pretrained(branch="low", device="cpu", score="paper")
     assert paper.name == "GRepQ (paper)"
@@ -268,13 +290,15 @@ def test_an_encoder_of_another_clip_is_said(tiny_clip_file, tmp_path):
 
 
 def test_the_score_of_other_semantic_weights_is_refused(low_level_weights, make_model):
-    metadata = {"distance_scale": "2", "chance_weight": "1", "chance_regression": str([0.0] * 113)}
+    score = ExtendedScore(2.0, 1.0, 0.0, 0.0, 0.0, (0.0,) * (SEMANTIC_FEATURES + 1), "")
     for sha256 in ("0" * 64, load_semantic().sha256):
         model = make_model(score="own")
-        named = dataclasses.replace(low_level_weights, metadata={**metadata, "content_sha256": sha256})
+        named = dataclasses.replace(
+            low_level_weights, metadata=dataclasses.replace(score, semantic_sha256=sha256).metadata()
+        )
         vars(model.encoders)["low"] = named
         if sha256.startswith("0000"):
             with pytest.raises(UserError, match="its score was made for semantic weights sha256 0000"):
                 model.load()
         else:
-            assert model.load().parts == ("patches", "semantic")
+            assert model.load().parts == PARTS

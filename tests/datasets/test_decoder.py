@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from datasets.decoder import decode_pixels, list_images, read_image, read_size
+from datasets import decoder
+from datasets.decoder import decode_pixels, list_images, read_image, read_reduced, read_size
+from Evaluation.image_sizes import resize
 from utils.errors import UserError
 
 ORIENTATION = 0x0112
@@ -225,14 +227,44 @@ def test_reasons_name_file_and_cause(tmp_path):
             assert str(caught.value) == f"{tmp_path / name}: {reason}."
 
 
-@pytest.mark.parametrize("limit", [150, 100])  # 200 pixels: Pillow warns; 201: it refuses by itself
-def test_bombs_are_refused_at_the_warning(tmp_path, monkeypatch, limit):
+def test_bombs_are_refused_where_pillow_refuses_them(tmp_path, monkeypatch):
+    """At twice the limit; nothing is said of images of between once and twice."""
     path = saved(tmp_path / "a.png", np.zeros((11, 20, 3), np.uint8))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(UserError, match=rf"has more than {limit} pixels"):
+        warnings.simplefilter("error")
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 110)
+        assert decode_pixels(path).shape == (11, 20, 3)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 109)
+        with pytest.raises(UserError, match="has more than 218 pixels"):
             decode_pixels(path)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_an_image_is_read_as_large_as_is_asked(tmp_path, suffix, orientation, monkeypatch):
+    """And no JPEG file is decoded larger than twice that; its own size is told."""
+    decoded, real = [], decoder.pixels_of
+    monkeypatch.setattr(
+        decoder, "pixels_of", lambda image, *size: decoded.append(image.size) or real(image, *size)
+    )
+    pixels = np.array(Image.fromarray(colours()).resize((640, 400), Image.Resampling.BILINEAR))
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", exif=exif, quality=95)
+    whole = read_image(tmp_path / f"a.{suffix}")
+    asked = []
+
+    def size_of(height, width):
+        asked.append((height, width))
+        return height // 4, width // 4
+
+    reduced, own = read_reduced(tmp_path / f"a.{suffix}", size_of)
+    assert own == tuple(whole.shape[1:]) == asked[0] == ((640, 400) if orientation == 6 else (400, 640))
+    assert reduced.shape == (3, own[0] // 4, own[1] // 4)
+    assert decoded[-1] == ((160, 100) if suffix == "jpg" else (640, 400))
+    torch.testing.assert_close(reduced, resize(whole, own[0] // 4, own[1] // 4), rtol=0, atol=0.03)
+    same, own = read_reduced(tmp_path / f"a.{suffix}", lambda height, width: (2 * height, 2 * width))
+    assert torch.equal(same, whole) and own == tuple(whole.shape[1:])
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files where Linux lists them")

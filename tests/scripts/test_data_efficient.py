@@ -114,7 +114,7 @@ def test_alpha_protocol_and_blocks_are_as_asked(run, tmp_path):
     content = result(tmp_path / "out")
     assert {row["alpha"] for row in content["rows"]} == {10}
     assert [row["images"] for row in content["rows"]] == [22] * 3 + [14] * 3
-    assert content["settings"]["columns"] == [["low", 128], ["semantic", 192]]
+    assert content["settings"]["columns"] == [["low", 128], ["semantic", 784]]
     assert "test on every image that was not labelled, of whose contents some were" in out
     assert "alpha 10 (fixed)" in out
 
@@ -123,7 +123,7 @@ def test_both_branches_with_a_small_clip(run, tmp_path, tiny_clip_file):
     status, _, err = run("--features", "all", "--clip_weights", tiny_clip_file)
     assert status == 0, err
     assert [length for _, length in result(tmp_path / "out")["settings"]["columns"]] == [
-        64, 128, 256, 1920, 192,
+        64, 128, 256, 1920, 784,
     ]  # fmt: skip
 
 

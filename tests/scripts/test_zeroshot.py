@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from Evaluation.extended.score import ExtendedScore
 from Evaluation.reports.text import TITLES
+from models.semantic import SEMANTIC_FEATURES
 from models.weights.files import save_tensors
 from models.weights.low_level import load_low_level
 from models.weights.semantic import load_semantic
@@ -80,9 +81,9 @@ def test_without_arguments_the_samples_are_scored(score):
         "GRepQ extended, Q_low (higher is better) of samples, part of this repository; images of your own: "
         "--img_dir DIR."
     )
-    assert lines[1].startswith("0.3470") and lines[1].endswith("chelsea.jpg")
+    assert lines[1].startswith("0.4547") and lines[1].endswith("coffee.jpg")
     status, out, _ = score("--eval_type", "zeroshot_single_img", weights=False)
-    assert status == 0 and "coffee.jpg, part of this repository" in out and "Q_low  = 0.326" in out
+    assert status == 0 and "coffee.jpg, part of this repository" in out and "Q_low  = 0.45" in out
 
 
 def test_table_of_scores(parity, place, score, tmp_path):
@@ -217,7 +218,7 @@ def test_wrong_input_is_a_sentence(score, place, arguments, sentence):
 
 
 def test_a_bug_keeps_its_traceback(score, place, monkeypatch):
-    def broken(self, image, parts=None):
+    def broken(self, image, *arguments):
         raise ValueError("a mistake of the programmer")
 
     monkeypatch.setattr("Evaluation.grepq.GRepQ.measure", broken)
@@ -271,9 +272,8 @@ def test_low_level_scores_do_not_need_the_clip_package(place, score, monkeypatch
 
 def test_own_score_and_the_papers(place, score, run_script, tmp_path):
     model = load_low_level(place / "low.tar").model
-    # Slopes of the 112 middle semantic features, and an intercept.
-    regression = (20.0, *[0.0] * 110, -20.0, 1.0)
-    extended = ExtendedScore(2.5, 0.4, 0.5, regression, semantic_sha256=load_semantic().sha256)
+    regression = (2.0, *[0.0] * (SEMANTIC_FEATURES - 2), -2.0, 1.0)
+    extended = ExtendedScore(2.5, 0.3, 0.4, 0.5, 0.0, regression, load_semantic().sha256)
     found = {}
     for name, metadata in (("own", extended.metadata()), ("plain", {})):
         path = tmp_path / f"{name}.safetensors"
@@ -291,8 +291,7 @@ def test_own_score_and_the_papers(place, score, run_script, tmp_path):
     assert found["own", "paper"][0] == found["plain", "own"][0] == found["plain", "paper"][0]
     own, line, out = found["own", "own"]
     assert out.startswith("GRepQ extended, ")
-    formula = "2.5 x (distance + 0.4 x distortion regression + 0.5 x semantic regression)"
-    assert f"; score {formula}; float32 on " in line
+    assert f"; score {extended.formula()}; float32 on " in line
     assert "semantic weights semantic.safetensors (sha256 " in line
     assert "semantic" not in found["own", "paper"][1]
     assert all(abs(q - paper) > 0.01 * paper for q, paper in zip(own, found["own", "paper"][0], strict=True))
@@ -300,11 +299,11 @@ def test_own_score_and_the_papers(place, score, run_script, tmp_path):
 
 def test_weights_that_ask_for_nonsense(place, score, tmp_path):
     odd = tmp_path / "odd.safetensors"
-    save_tensors(load_low_level(place / "low.tar").model, odd, {"distance_scale": "large"})
+    save_tensors(load_low_level(place / "low.tar").model, odd, {"extended_score": "large"})
     status, _, err = score("--img_dir", place / "images", "--branch", "low", "--ll_model_weights_path", odd,
                            weights=False)  # fmt: skip
     assert status == 2
-    assert err.splitlines()[-1] == f"{odd}: 'distance_scale' is 'large', expected a finite number above 0."
+    assert err.splitlines()[-1].startswith(f"{odd}: 'extended_score' is not a JSON object of scale, ")
 
 
 HEAVY = ("torch", "scipy.signal", "matplotlib", "h5py", "sklearn")

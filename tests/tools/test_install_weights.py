@@ -36,7 +36,8 @@ def trained(tmp_path):
 @pytest.fixture
 def images(tmp_path):
     (tmp_path / "images").mkdir()
-    Image.fromarray(inputs.pristine_image(0)).save(tmp_path / "images" / "a.png")
+    for k, name in enumerate("ac"):
+        Image.fromarray(inputs.pristine_image(k)).save(tmp_path / "images" / f"{name}.png")
     Image.new("RGB", (200, 200)).save(tmp_path / "images" / "black.png")
     return tmp_path / "images"
 
@@ -54,7 +55,7 @@ def test_weights_and_their_own_statistics_and_score_are_installed(install, train
     weights = load_low_level(output)
     pristine = read_statistics(tmp_path / "default_pristine.safetensors")
     assert weights.metadata["steps"] == "3"
-    assert pristine.weights_sha256 == file_sha256(output) and pristine.images == ("a.png",)
+    assert pristine.weights_sha256 == file_sha256(output) and pristine.images == ("a.png", "c.png")
     assert pristine.belongs_to(weights, Settings())
     one, two = (
         pristine_of_folder(weights, Settings(), images, None, print, sizes).statistics.count
@@ -63,8 +64,8 @@ def test_weights_and_their_own_statistics_and_score_are_installed(install, train
     assert pristine.statistics.count == two > one
     score = read_extended(weights.metadata, output)
     model = GRepQ(Settings(low=str(output), branch="low", device="cpu"))
-    assert score == make_score([images / "a.png"], model, pristine.statistics)
-    assert score.distortion_weight > 0 and score.semantic_weight > 0
+    assert score == make_score([images / "a.png", images / "c.png"], model, pristine.statistics)
+    assert score.distortion_weight > 0 and any(score.regression[:-1])
     assert out.splitlines()[-1] == f"Score of: {score.formula()}"
 
 
@@ -79,6 +80,13 @@ def test_the_authors_weights_keep_the_papers_score(install, images, tmp_path):
     assert read_extended(weights.metadata, output) is None
     assert read_statistics(tmp_path / "default_pristine.safetensors").belongs_to(weights, Settings())
     assert out.splitlines()[-1] == "Score of: distance"
+
+
+def test_one_pristine_image_makes_no_score(install, trained, images, tmp_path):
+    (images / "c.png").unlink()
+    status, _, err = install("--ll_model_weights_path", trained, "--pristine_img_dir", images,
+                             "--output", tmp_path / "default.safetensors")  # fmt: skip
+    assert (status, err.splitlines()[-1]) == (2, "A score is made of two pristine images or more.")
 
 
 def test_bad_images_leave_the_default_as_it_was(install, trained, tmp_path):

@@ -9,61 +9,88 @@ import pytest
 import synthetic_inputs as inputs
 import torch
 from PIL import Image
-from sklearn.linear_model import RidgeCV
 
-from configs import CAMERA_SYNTHESIS, CHAINS_SYNTHESIS
-from datasets.distorted.distortions import apply
 from datasets.distorted.jpeg_augmentation import through_jpeg
 from datasets.distorted.synthesis import versions
+from datasets.distorted.targets import TARGETS, levels_of
 from Evaluation.distance import distance_of_quality, low_level_quality
+from Evaluation.extended import calibration
 from Evaluation.extended.calibration import (
-    KINDS,
-    LEVELS,
+    PRESETS,
     Versions,
     calibrate,
-    centre,
     evenly_spaced,
     fit_semantic_regression,
     measure_versions,
     trained_on_targets,
 )
-from Evaluation.extended.score import ExtendedScore
+from Evaluation.extended.score import PARTS, low_level_terms, semantic_regression
+from models.semantic import SEMANTIC_FEATURES
 from utils.errors import UserError
 
-# Distance, distortion regression and semantic regression of six versions.
-TERMS = np.array([
-    [1.0, 0.2, 0.22], [2.0, 0.4, 0.22], [3.0, 0.4, 0.4], [5.0, 0.8, 0.54], [4.0, 0.6, 0.5], [9.0, 1.7, 0.68],
-])  # fmt: skip
-MEASURED = Versions(TERMS, np.array([0.1, 0.1, 0.5, 0.9, 0.9, 0.9]))
-SCORE = ExtendedScore(1.0, 1.0, 1.0, (0.0,) * 113, 0.4, "abc")
+
+def made_versions(seed=0, images=20):
+    """References and three versions of each image; what one sees of them grows with the level."""
+    rng = np.random.default_rng(seed)
+    levels = np.tile([0.0, 0.3, 0.6, 0.9], images)
+    semantic = rng.normal(size=(len(levels), 6)) + np.outer(levels, [2, 1, 0, 0, 0, 0])
+    low_level = 1 + rng.random((len(levels), 2)) + np.outer(levels, [3, 1])
+    detail = rng.uniform(0.01, 0.1, len(levels))
+    return Versions(low_level, semantic, detail, levels, np.repeat(np.arange(images), 4))
 
 
-def test_both_regressions_have_the_spread_of_the_distance():
-    score = calibrate(SCORE, MEASURED)
-    d, k, c = TERMS.T
-    w, v = d.std() / k.std(), d.std() / c.std()
-    assert (score.distortion_weight, score.semantic_weight) == (float(f"{w:.3g}"), float(f"{v:.3g}"))
-    assert replace(score, scale=1, distortion_weight=1, semantic_weight=1) == SCORE
-    # At level .9 the median version is the fourth one.
-    median = 5.0 + score.distortion_weight * 0.8 + score.semantic_weight * 0.54
-    assert score.scale == float(f"{100 * np.log(19) / median:.3g}")
-    assert low_level_quality(score.total(*TERMS[3])) == pytest.approx(0.05, abs=5e-4)
+def test_the_numbers_of_a_score():
+    """A quarter of the spread each for distance and distortion regression, and the two ends of Q_low."""
+    measured = made_versions()
+    score = calibrate(measured, "abc", ("structure", "total"))
+    d, k = measured.low_level.T
+    c = [semantic_regression(torch.from_numpy(row), score.regression) for row in measured.semantic]
+    assert score.distance_weight * d.std() == pytest.approx(np.std(c) / 4, rel=1e-3)
+    assert score.distortion_weight * k.std() == pytest.approx(np.std(c) / 4, rel=1e-3)
+    assert score.detail_weight == pytest.approx(6 * np.std(c), rel=1e-3)
+    assert score.least_detail == pytest.approx(0.75 * np.percentile(measured.detail[::4], 1), rel=1e-3)
+    total = np.array([score.total(*row, 0) for row in zip(d, k, c, strict=True)])
+    assert low_level_quality(np.median(total[::4])) == pytest.approx(0.35, abs=2e-3)
+    assert low_level_quality(np.median(total[3::4])) == pytest.approx(0.05, abs=2e-3)
+    assert (score.semantic_sha256, score.targets) == ("abc", ("structure", "total"))
 
 
 def test_weights_without_targets_have_no_levels_to_weigh():
-    score = calibrate(replace(SCORE, distortion_weight=0.0), MEASURED)
-    assert score.distortion_weight == 0
-    assert score.scale == float(f"{100 * np.log(19) / (5 + score.semantic_weight * 0.54):.3g}")
+    score = calibrate(made_versions(), "abc", ())
+    assert score.distortion_weight == 0 and score.distance_weight > 0
+    assert score.targets == TARGETS
 
 
-@pytest.mark.parametrize("column, value, reason", [
-    (1, 1.0, "features are the same"), (2, 1.0, "features are the same"), (0, 0.0, "do not tell distorted"),
+@pytest.mark.parametrize("name, value, reason", [
+    ("low_level", 1.0, "features are the same"), ("semantic", 1.0, "features are the same"),
+    ("levels", (0.9, 0.3, 0.6, 0.0), "do not tell distorted"),
 ])  # fmt: skip
-def test_measurements_that_make_no_score(column, value, reason):
-    terms = TERMS.copy()
-    terms[:, column] = value
+def test_measurements_that_make_no_score(name, value, reason):
+    measured = made_versions()
+    changed = np.resize(value, getattr(measured, name).shape)
+    if name == "levels":  # what is distorted less is further away
+        measured = replace(measured, semantic=np.zeros_like(measured.semantic) + measured.semantic[:, 2:3])
     with pytest.raises(UserError, match=reason):
-        calibrate(SCORE, replace(MEASURED, terms=terms))
+        calibrate(replace(measured, **{name: changed}), "abc", ("structure", "total"))
+
+
+def test_the_semantic_regression_is_ridge_regression():
+    """`(X^T X + penalty N) s = X^T (y - mean(y))`, X standardised, by the strongest that serves."""
+    measured = made_versions()
+    x = (measured.semantic - measured.semantic.mean(0)) / measured.semantic.std(0)
+    y = (measured.levels > 0).astype(float)
+    solved = np.linalg.solve(x.T @ x + 50 * len(x) * np.eye(6), x.T @ (y - y.mean()))
+    *slopes, intercept = fit_semantic_regression(measured)
+    np.testing.assert_allclose(measured.semantic @ slopes + intercept, x @ solved + y.mean(), rtol=1e-9)
+
+
+def test_a_penalty_that_costs_too_much_is_not_taken():
+    """Distorted is what two features differ by that otherwise agree; between images they vary a lot."""
+    measured = made_versions()
+    distorted, shown = measured.levels > 0, np.random.default_rng(1).normal(size=(80, 1))
+    pair = shown + np.outer(distorted, [0.1, -0.1])
+    *slopes, intercept = fit_semantic_regression(replace(measured, semantic=pair), (1e-6, 100.0))
+    np.testing.assert_allclose(pair @ slopes + intercept, distorted, atol=0.05)
 
 
 @pytest.mark.parametrize("quality", [1e-6, 0.05, 0.3, 0.5])
@@ -86,61 +113,46 @@ def test_images_are_evenly_spaced():
     assert evenly_spaced(paths, 3) == [Path("0.png"), Path("4.png"), Path("8.png")]
 
 
-def test_the_centre_of_an_image():
-    image = torch.arange(3 * 4 * 7).reshape(3, 4, 7)
-    assert torch.equal(centre(image, 5), image[:, :, 1:6])
-    assert torch.equal(centre(image, 2), image[:, 1:3, 2:4])
-
-
 @pytest.fixture(scope="module")
 def model(make_model):
     return make_model(score="own")
 
 
 def test_each_version_is_measured_as_its_file_would_be(model, tmp_path):
-    """The largest image has a side above the crop; files of the versions give the same numbers."""
+    """As a whole and as a crop; a large image as a crop of half its size too."""
     pixels = inputs.to_uint8(inputs.structured(1, 130, 560))
     for name in ("a.png", "c.png"):
         Image.fromarray(pixels).save(tmp_path / name)
-    pristine, score = model.pristine.statistics, replace(SCORE, regression=(0.01,) * 113)
-    measured = measure_versions([tmp_path / "a.png", tmp_path / "c.png"], model, pristine, score)
-    assert measured.terms.shape == (2 * len(KINDS) * len(LEVELS), 3)
-    assert measured.levels.tolist() == 2 * len(KINDS) * [*LEVELS]
-    generators = np.random.default_rng(list(hashlib.sha256(b"c.png").digest())).spawn(12)
-    for place, kind, level in ((0, "gaussian_blur", 0.1), (5, "white_noise", 0.9), (7, "jpeg", 0.5)):
-        image = pixels[:, 24:536].astype(np.float32) / np.float32(255)
-        version = np.rint(apply(kind, image, level, generators[place]) * 255).astype(np.uint8)
-        seen = model.measure(torch.from_numpy(version).permute(2, 0, 1).float() / 255, score.parts)
-        np.testing.assert_allclose(measured.terms[12 + place], score.terms(seen, pristine, 0.001), rtol=1e-6)
-    # The noise follows from the name: the two images are equal but for that.
-    assert measured.terms[3, 0] != measured.terms[15, 0]
-    assert measured.terms[0, 0] == pytest.approx(measured.terms[12, 0])
+    pristine = model.pristine.statistics
+    measured = measure_versions([tmp_path / "a.png", tmp_path / "c.png"], model, pristine, TARGETS)
+    own, count = measured.images == 1, len(measured.levels) // 2
+    assert own.sum() == count and (measured.levels[own] == 0).sum() == 2  # a whole and a crop
+    assert measured.semantic.shape == (2 * count, SEMANTIC_FEATURES)
+    assert ((measured.levels > 1).sum(), measured.levels.max() <= 1.4) == (2 * 2 * 2, True)
+
+    seed = hashlib.sha256(b"c.png").digest()
+    rng, generator = np.random.default_rng(list(seed)), torch.Generator()
+    generator.manual_seed(int.from_bytes(seed[:7], "big"))
+    for place, (stem, version) in enumerate(versions(pixels, PRESETS[0], rng)):
+        tensor = torch.from_numpy(version).permute(2, 0, 1).float() / 255
+        if place:  # the reference comes once for all presets, first
+            seen = model.measure(through_jpeg(tensor[None], 0.75, generator)[0], PARTS)
+            expected = low_level_terms(seen, pristine, 0.001, TARGETS)
+            np.testing.assert_allclose(measured.low_level[count + place], expected, rtol=1e-6)
+            level = max(levels_of(stem).values())
+            assert measured.levels[count + place] == level
+        else:
+            through_jpeg(tensor[None], 0.75, generator)
+    # Noise follows from the name: the images are equal but for that.
+    assert not np.array_equal(measured.low_level[:count], measured.low_level[count:])
 
 
-def test_the_semantic_regression_tells_versions_from_references(model, tmp_path):
-    """Which is which is in the file names of a set; a JPEG file of good quality is no distortion."""
-    for k, name in enumerate("ac"):
-        Image.fromarray(inputs.to_uint8(inputs.structured(k, 240, 400))).save(tmp_path / f"{name}.png")
-    presets = (replace(CAMERA_SYNTHESIS, versions=4), replace(CHAINS_SYNTHESIS, versions=4))
-    features, distorted = [], []
-    for name in ("a.png", "c.png"):
-        seed = hashlib.sha256(name.encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(seed[:7], "big"))
-        rng, middle = np.random.default_rng(list(seed)), np.array(Image.open(tmp_path / name))[:, 8:392]
-        for stem, pixels in (pair for preset in presets for pair in versions(middle, preset, rng)):
-            tensor = through_jpeg(
-                torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255, 0.75, generator
-            )
-            # Two patches of 224 that overlap by half, as far from the middle as each other.
-            patches = torch.stack([tensor[0, :, :224, left : left + 224] for left in (0, 112)])
-            with torch.inference_mode():
-                seen = model.encoders.semantic.encoder(patches)
-            features.append(seen.double().mean(0)[:112].numpy())
-            distorted.append(0.0 if "REF" in stem else 1.0)
-    assert len(distorted) == 2 * 2 * 5 and sum(distorted) == 2 * 2 * 4
-    x = np.stack(features)
-    standardised = (x - x.mean(0)) / x.std(0)
-    ridge = RidgeCV((0.1, 1.0, 10.0, 100.0)).fit(standardised, distorted)
-    found = fit_semantic_regression([tmp_path / "a.png", tmp_path / "c.png"], model)
-    assert len(found) == 113
-    np.testing.assert_allclose(x @ found[:-1] + found[-1], ridge.predict(standardised), atol=2e-2)
+def test_a_large_image_is_seen_at_its_own_and_at_half_its_scale():
+    pixels = inputs.to_uint8(inputs.structured(1, 800, 900))
+    whole, crop, half = calibration._references(pixels, np.random.default_rng(0))
+    assert (whole.shape, crop.shape, half.shape) == ((512, 576, 3), (384, 384, 3), (384, 384, 3))
+    matches = [
+        np.array_equal(pixels[top : top + 384, left : left + 384], crop)
+        for top in range(417) for left in range(517) if (pixels[top, left] == crop[0, 0]).all()
+    ]  # fmt: skip
+    assert sum(matches) == 1

@@ -8,11 +8,10 @@ import synthetic_inputs as inputs
 import torch
 
 from configs import FEATURE_BLOCKS, Settings
-from Evaluation.extended.centre import centre_weights, weighted_statistics
+from Evaluation.extended.centre import centre_weights
+from Evaluation.extended.tiles import tile_grid, tile_statistics
 from Evaluation.few_labels.blocks import choose_blocks, make_blocks, provenance
 from Evaluation.grepq import GRepQ
-from Evaluation.image_sizes import resize
-from Evaluation.patches import extract_patches
 from utils.errors import UserError
 
 CPU = Settings(device="cpu")
@@ -34,13 +33,19 @@ def features(model, name, image):
     return block.of(model.measure(image, block.parts))
 
 
-def test_patch_blocks_are_the_centred_statistics_of_the_zero_shot_patches(model, image):
+def test_patch_blocks_are_the_centred_statistics_of_the_zero_shot_tiles(model, image):
     found = features(model, "low_patches", image)
+    tiles = tile_grid(image, 96)
     with torch.inference_mode():
-        of_patches = model.encoders.low.model(extract_patches(image, 96, 48)).double()
-    expected = weighted_statistics(of_patches, centre_weights(4, 5, 0.4))
-    np.testing.assert_allclose(found[:128], expected.mean, atol=1e-5)
-    np.testing.assert_allclose(found[128:], expected.covariance.diagonal().sqrt(), atol=1e-5)
+        of_tiles = model.encoders.low.model(tiles.flatten(0, 1)).double().unflatten(0, tiles.shape[:2])
+    check_statistics(found, of_tiles, 1e-5)
+
+
+def check_statistics(found, of_tiles, tolerance):
+    (expected, _), half = tile_statistics(of_tiles), len(found) // 2
+    np.testing.assert_allclose(found[:half], expected.mean, rtol=10 * tolerance, atol=tolerance)
+    deviation = expected.covariance.diagonal().sqrt()
+    np.testing.assert_allclose(found[half:], deviation, rtol=10 * tolerance, atol=tolerance)
 
 
 def test_inner_blocks_are_of_what_the_stages_of_the_network_see(model, image):
@@ -48,22 +53,20 @@ def test_inner_blocks_are_of_what_the_stages_of_the_network_see(model, image):
     net, seen = model.encoders.low.model.resnet, []
     stages = (net.layer1, net.layer2, net.layer3, net.layer4)
     hooks = [stage.register_forward_hook(lambda *call: seen.append(call[2].mean((2, 3)))) for stage in stages]
+    tiles = tile_grid(image, 96)
     with torch.inference_mode():
-        net(extract_patches(image, 96, 48))
+        net(tiles.flatten(0, 1))
     for hook in hooks:
         hook.remove()
-    expected = weighted_statistics(torch.cat(seen, 1).double(), centre_weights(4, 5, 0.4))
-    np.testing.assert_allclose(found[:960], expected.mean, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found[960:], expected.covariance.diagonal().sqrt(), rtol=1e-4, atol=1e-5)
+    check_statistics(found, torch.cat(seen, 1).double().unflatten(0, tiles.shape[:2]), 1e-5)
 
 
-def test_semantic_is_the_centred_mean_of_what_larger_patches_show(model, image):
-    large = resize(image, 336, 448)
-    found = features(model, "semantic", large)
+def test_semantic_is_the_centred_mean_of_what_all_stages_see(model, image):
+    found = features(model, "semantic", image)
     with torch.inference_mode():
-        of_patches = model.encoders.semantic.encoder(extract_patches(large, 224, 112)).double()[:, 112:]
-    expected = weighted_statistics(of_patches, centre_weights(2, 3, 0.4)).mean
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+        stages = model.encoders.semantic.encoder(image[None])
+    expected = [maps[0].double().flatten(1) @ centre_weights(*maps.shape[2:]) for maps in stages]
+    np.testing.assert_allclose(found, torch.cat(expected), atol=1e-5)
 
 
 def test_provenance_is_what_a_block_depends_on(model):
@@ -72,7 +75,7 @@ def test_provenance_is_what_a_block_depends_on(model):
     assert blocks["low_patches"].provenance["centre_deviation"] == 0.4
     assert "centre_deviation" not in blocks["low"].provenance
     known = provenance(blocks.values())
-    assert known["semantic_patch_size"] == 224 and known["columns"][0] == ["low", 128]
+    assert known["view_pixels"] == 1_000_000 and known["columns"][0] == ["low", 128]
     # The code that computes a block is part of the key of what is kept, not of what a regressor asks for.
     assert len({block.source for block in blocks.values()}) == 3
     assert not any("source" in key or "version" in key for key in known)

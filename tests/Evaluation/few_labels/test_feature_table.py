@@ -96,4 +96,4 @@ def test_notes_are_kept(model, tmp_path):
     file = FeatureFile(tmp_path / "f.h5", make_blocks(model, ("low", "low_patches")))
     for _ in range(2):
         (row,) = feature_rows(model, images, [file])
-        assert str(row.status) == "ok, whole image enlarged to 32x32, enlarged to 144x144"
+        assert str(row.status) == "ok, enlarged to 96x96, whole image enlarged to 32x32"

@@ -1,0 +1,73 @@
+"""Patches of an image side by side, and their statistics, in which the middle of the image weighs most."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from configs import Settings
+from Evaluation.distance import FeatureStatistics, check_finite
+from Evaluation.extended.centre import centre_weights
+from Evaluation.patches import patch_features
+
+# Most rows and columns of tiles: with more the score orders images no better.
+MOST_TILES = 5
+# Patches that the covariance of pristine ones counts for beside that of an image, which has few.
+PRISTINE_COUNT = 20
+
+
+def tile_grid(view: torch.Tensor, size: int) -> torch.Tensor:
+    """The middles of up to 5 x 5 equal cells of an image, copied: (rows, columns, 3, size, size).
+
+    Args:
+        view: (3, H, W), no side under `size`; H // size rows and W // size columns, at most 5, never overlap.
+        size: side of a tile in pixels.
+    """
+    tops, lefts = (_starts(length, size) for length in view.shape[1:])
+    rows = [torch.stack([view[:, y : y + size, x : x + size] for x in lefts]) for y in tops]
+    return torch.stack(rows)
+
+
+def _starts(length: int, size: int) -> list[int]:
+    """Where the tile in the middle of each of n equal cells begins."""
+    count = min(MOST_TILES, length // size)
+    return [round(length * (2 * cell + 1) / (2 * count) - size / 2) for cell in range(count)]
+
+
+def tile_features(
+    view: torch.Tensor, encoder: nn.Module, settings: Settings, precision: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Features (rows, columns, F), float64 on the CPU, of an image's tiles; arguments as `patch_features`."""
+    grid = tile_grid(view, settings.patch_size)
+    return patch_features(encoder, grid, settings.chunk, precision).unflatten(0, grid.shape[:2])
+
+
+def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, float]:
+    """Weighted mean and covariance of tiles' features (rows, columns, F), and how many tiles they are worth.
+
+    With w the `centre_weights`, of sum 1, and n = 1 / sum_i w_i^2: `m = sum_i w_i f_i` and
+    `C = n / (n - 1) sum_i w_i (f_i - m)(f_i - m)^T`, as for n tiles that weigh alike; 0 of a single tile.
+
+    Raises:
+        UserError: a value is not finite.
+    """
+    rows, columns = features.shape[:2]
+    flat, weights = check_finite(features.flatten(0, 1)), centre_weights(rows, columns)
+    worth = 1 / weights.square().sum().item()
+    mean = weights @ flat
+    centred = flat - mean
+    covariance = (centred.T * weights) @ centred
+    if len(flat) > 1:
+        covariance *= worth / (worth - 1)
+    return FeatureStatistics(mean, covariance, len(flat)), worth
+
+
+def shrunk(image: FeatureStatistics, worth: float, pristine: FeatureStatistics) -> FeatureStatistics:
+    """Statistics whose covariance is drawn towards the pristine one, the more the fewer tiles there are.
+
+    `((n - 1) C + 20 C_p) / (n - 1 + 20)`, n the number of tiles that `image` is worth: a small crop has
+    nearly the distance of its image.
+    """
+    own, total = worth - 1, worth - 1 + PRISTINE_COUNT
+    covariance = (own * image.covariance + PRISTINE_COUNT * pristine.covariance) / total
+    return FeatureStatistics(image.mean, covariance, image.count)
