@@ -158,7 +158,7 @@ def test_no_scores_is_a_sentence(run_script, place):
 
 
 def test_interrupted(run, place, tmp_path, monkeypatch):
-    real, seen = GRepQ.measure, []
+    real, seen = GRepQ._measure_all, []
 
     def interrupted(*arguments):
         seen.append(1)
@@ -166,7 +166,7 @@ def test_interrupted(run, place, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(GRepQ, "measure", interrupted)
+    monkeypatch.setattr(GRepQ, "_measure_all", interrupted)
     status, _, err = run("--cache", tmp_path / "cache")
     assert status == 130
     assert "Interrupted: 2 of 30 are kept; the same command goes on." in err

@@ -42,15 +42,15 @@ def run(place, clip_file, run_script, tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """Shapes of the images that were `seen`; the one whose number is put `at` is interrupted."""
-    found, real = {"at": 0, "seen": []}, GRepQ.measure
+    found, real = {"at": 0, "seen": []}, GRepQ._measure_all
 
-    def measure(self, image, *arguments):
-        found["seen"].append(image.shape)
+    def measure(self, pixels, parts):
+        found["seen"].append(pixels.size)
         if len(found["seen"]) == found["at"]:
             raise KeyboardInterrupt
-        return real(self, image, *arguments)
+        return real(self, pixels, parts)
 
-    monkeypatch.setattr(GRepQ, "measure", measure)
+    monkeypatch.setattr(GRepQ, "_measure_all", measure)
     return found
 
 

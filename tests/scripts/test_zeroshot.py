@@ -221,7 +221,7 @@ def test_a_bug_keeps_its_traceback(score, place, monkeypatch):
     def broken(self, image, *arguments):
         raise ValueError("a mistake of the programmer")
 
-    monkeypatch.setattr("Evaluation.grepq.GRepQ.measure", broken)
+    monkeypatch.setattr("Evaluation.grepq.GRepQ._measure_all", broken)
     with pytest.raises(ValueError, match="a mistake of the programmer"):
         score("--img_dir", place / "images", "--pristine_img_dir", place / "pristine")
 
