@@ -371,7 +371,7 @@ class Settings:
 
 # Blocks of features in the order in which few-label regression sets them end to end; the first two are the
 # authors' (Evaluation/few_labels/blocks.py).
-FEATURE_BLOCKS = ("high", "low", "low_patches", "low_inner", "semantic")
+FEATURE_BLOCKS = ("high", "low", "low_patches", "low_inner", "semantic", "zeroshot")
 # Other words for several of them.
 FEATURE_GROUPS = {"both": ("high", "low"), "all": FEATURE_BLOCKS}
 

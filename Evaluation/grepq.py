@@ -116,10 +116,13 @@ class GRepQ:
     @property
     def parts(self) -> tuple[Part, ...]:
         """What of an image has to be measured for its scores."""
-        low: tuple[Part, ...] = ()
-        if self.encoders.has_low:
-            low = ("patches",) if self.extended is None else PARTS
+        low = self.low_parts if self.encoders.has_low else ()
         return (*low, "high") if self.encoders.has_high else low
+
+    @property
+    def low_parts(self) -> tuple[Part, ...]:
+        """What of an image has to be measured for its `distance`."""
+        return ("patches",) if self.extended is None else PARTS
 
     def load(self) -> GRepQ:
         """Read all that scores need now, and not with the first image.

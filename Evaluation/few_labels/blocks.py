@@ -2,31 +2,36 @@
 
 `high` and `low` are the authors': features of the whole image. Beyond the paper, of what the extended score
 looks at: `low_patches`, mean and deviation over its tiles, those in the middle of the image weighing most;
-`low_inner`, likewise of the stages of the network; `semantic`, the features of the semantic encoder.
+`low_inner`, likewise of the stages of the network; `semantic`, the features of the semantic encoder;
+`zeroshot`, what is known without any label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from configs import FEATURE_BLOCKS, FEATURE_GROUPS, Settings
 from datasets import decoder
-from Evaluation import image_sizes, patches
+from Evaluation import distance, image_sizes, patches
 from Evaluation.encoders import Say
-from Evaluation.extended import centre, semantic_features, tiles, view
+from Evaluation.extended import centre, detail, score, semantic_features, tiles, view
 from Evaluation.grepq import GRepQ
-from Evaluation.zeroshot import Measurement, Part
+from Evaluation.zeroshot import Measurement, Part, Unmeasured
 from models import attention_pool, device, high_level, low_level, semantic
 from utils.errors import UserError
 from utils.files import source_sha256
 
 # What orders images best from few labels where CLIP's weights are missing.
-WITHOUT_CLIP = "--features low_patches semantic --standardise"
+WITHOUT_CLIP = "--features low_patches semantic zeroshot --standardise --alpha 100 1000 10000"
+# A ridge hardly penalises what it is given a hundred times: a hundredth of the square for the same slope.
+ZEROSHOT_COPIES = 100
 # What computes a block besides the weights.
 _SHARED: tuple[ModuleType, ...] = (decoder, device, image_sizes, patches)
 _MODULES: Mapping[str, tuple[ModuleType, ...]] = {
@@ -35,6 +40,18 @@ _MODULES: Mapping[str, tuple[ModuleType, ...]] = {
     "low_patches": (*_SHARED, low_level, centre, tiles, view),
     "low_inner": (*_SHARED, low_level, centre, tiles, view),
     "semantic": (*_SHARED, semantic, semantic_features, centre, view),
+    "zeroshot": (
+        *_SHARED,
+        low_level,
+        semantic,
+        semantic_features,
+        centre,
+        tiles,
+        view,
+        detail,
+        score,
+        distance,
+    ),
 }
 
 
@@ -71,7 +88,7 @@ def choose_blocks(
     named = bool(asked) and "all" not in asked
     if named and settings.branch == "available":
         high = "high" in names
-        low = any(name.startswith("low") for name in names)
+        low = any(name.startswith("low") or name == "zeroshot" for name in names)
         settings = replace(settings, branch="both" if high and low else "high" if high else "low")
     model = GRepQ(settings, _without_branches(say) if named else say)
     there = [name for name in FEATURE_BLOCKS if _is_there(name, model)]
@@ -99,6 +116,17 @@ def provenance(blocks: Iterable[Block]) -> dict[str, Any]:
     return {**depends, "columns": [[block.name, block.length] for block in blocks]}
 
 
+def features_of(image: Measurement | Unmeasured, blocks: Iterable[Block]) -> np.ndarray:
+    """The blocks of an image set end to end (F,), float32.
+
+    Raises:
+        UserError: it could not be measured, or what was measured is of no use.
+    """
+    if isinstance(image, Unmeasured):
+        raise UserError(image.reason)
+    return torch.cat([block.of(image) for block in blocks]).numpy()
+
+
 def mean_and_deviation(features: torch.Tensor) -> torch.Tensor:
     """Mean, then standard deviation (2 F,), float32, of tiles' features (rows, columns, F)."""
     measured, _ = tiles.tile_statistics(features)
@@ -124,16 +152,28 @@ def _block(model: GRepQ, name: str) -> Block:
         length = semantic.SEMANTIC_FEATURES
         return Block(name, length, ("semantic",), lambda one: one.part("semantic").float(), depends, source)
     depends |= {"low_level_sha256": encoders.low.sha256, "most_tiles": tiles.MOST_TILES}
+    if name == "zeroshot":
+        depends |= {"pristine_sha256": model.pristine.patches_sha256}
+        for setting in ("score", "sharpness", "colorfulness", "regularisation"):
+            depends[setting] = getattr(settings, setting)
+        if model.extended is not None:
+            depends |= {"semantic_sha256": model.extended.semantic_sha256}
+        return Block(name, ZEROSHOT_COPIES, model.low_parts, partial(_copies, model), depends, source)
     part: Part = "inner" if name == "low_inner" else "tiles"
     length = 2 * (low_level.INNER_FEATURES if part == "inner" else low_level.FEATURES)
     return Block(name, length, (part,), lambda one: mean_and_deviation(one.part(part)), depends, source)
+
+
+def _copies(model: GRepQ, image: Measurement) -> torch.Tensor:
+    """The number that the zero-shot Q_low is taken of, (ZEROSHOT_COPIES,)."""
+    return torch.full((ZEROSHOT_COPIES,), model.distance(image), dtype=torch.float32)
 
 
 def _is_there(name: str, model: GRepQ) -> bool:
     """Whether the model has a block's encoder; the semantic one belongs to no branch."""
     if name == "high":
         return model.encoders.has_high
-    return model.encoders.has_low or not name.startswith("low")
+    return model.encoders.has_low or name == "semantic"
 
 
 def _without_branches(say: Say) -> Say:

@@ -16,11 +16,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from datasets.rated.sets import RatedImage
-from Evaluation.few_labels.blocks import Block, provenance
+from Evaluation.few_labels.blocks import Block, features_of, provenance
 from Evaluation.grepq import GRepQ
 from Evaluation.zeroshot import Measurement, Part, Status, Unmeasured
 from utils.errors import UserError
@@ -214,11 +213,12 @@ def _of_others(rows: Iterable[FeatureRow], images: Sequence[RatedImage]) -> list
 
 def _row(image: RatedImage, key: str, one: Measurement | Unmeasured, blocks: Sequence[Block]) -> FeatureRow:
     """NaN where it was not measured, so that rows stay in order and nobody computes with this one unaware."""
-    if isinstance(one, Measurement):
-        features, status = torch.cat([block.of(one) for block in blocks]).numpy(), Status(one.notes)
-    else:
+    status = Status(one.notes if isinstance(one, Measurement) else ())
+    try:
+        features = features_of(one, blocks)
+    except UserError as error:
         features = np.full(sum(block.length for block in blocks), np.nan, np.float32)
-        status = Status(reason=one.reason)
+        status = Status(reason=str(error))
     place, size = str(image.path.absolute()), (one.width or 0, one.height or 0)
     return FeatureRow(image.name, place, key, features, *size, image.mos, status)
 

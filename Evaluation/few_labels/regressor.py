@@ -19,11 +19,11 @@ import torch
 
 from configs import VERSION, FewLabels, Settings
 from datasets.rated.sets import RatedImage, RatedSet
-from Evaluation.few_labels.blocks import Block, provenance
+from Evaluation.few_labels.blocks import Block, features_of, provenance
 from Evaluation.few_labels.protocol import LabelledFeatures, digests
 from Evaluation.few_labels.ridge import Ridge, fit_ridge
 from Evaluation.grepq import GRepQ
-from Evaluation.zeroshot import Status, Unmeasured
+from Evaluation.zeroshot import Measurement, Status
 from models.weights.files import read_safetensors
 from utils.errors import UserError
 from utils.files import atomic_path
@@ -184,10 +184,12 @@ def quality_rows(
     """
     low, high = regressor.card["mos_range"]
     for image, one in model.measure_images(images, [part for block in blocks for part in block.parts]):
-        if isinstance(one, Unmeasured):
-            yield QualityRow(image.name, one.width, one.height, None, Status(reason=one.reason))
+        try:
+            features = features_of(one, blocks).astype(np.float64)
+        except UserError as error:
+            yield QualityRow(image.name, one.width, one.height, None, Status(reason=str(error)))
             continue
-        features = torch.cat([block.of(one) for block in blocks]).double().numpy()
+        assert isinstance(one, Measurement)
         value = float(features @ regressor.weights + regressor.intercept)
         side = "below" if value < low else "above" if value > high else ""
         note = (f"{side} the range of the training scores {low:g} to {high:g}",) if side else ()

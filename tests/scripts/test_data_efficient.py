@@ -123,7 +123,7 @@ def test_both_branches_with_a_small_clip(run, tmp_path, tiny_clip_file):
     status, _, err = run("--features", "all", "--clip_weights", tiny_clip_file)
     assert status == 0, err
     assert [length for _, length in result(tmp_path / "out")["settings"]["columns"]] == [
-        64, 128, 256, 1920, 784,
+        64, 128, 256, 1920, 784, 100,
     ]  # fmt: skip
 
 

@@ -8,9 +8,10 @@ import synthetic_inputs as inputs
 import torch
 
 from configs import FEATURE_BLOCKS, Settings
+from Evaluation.distance import low_level_quality
 from Evaluation.extended.centre import centre_weights
 from Evaluation.extended.tiles import tile_grid, tile_statistics
-from Evaluation.few_labels.blocks import choose_blocks, make_blocks, provenance
+from Evaluation.few_labels.blocks import WITHOUT_CLIP, choose_blocks, features_of, make_blocks, provenance
 from Evaluation.grepq import GRepQ
 from utils.errors import UserError
 
@@ -69,15 +70,30 @@ def test_semantic_is_the_centred_mean_of_what_all_stages_see(model, image):
     np.testing.assert_allclose(found, torch.cat(expected), atol=1e-5)
 
 
+@pytest.mark.parametrize("score", ["own", "paper"])
+def test_zeroshot_is_the_number_that_the_score_is_taken_of(model, image, score):
+    model = GRepQ(replace(model.settings, score=score))
+    found = features(model, "zeroshot", image)
+    assert found.shape == (100,) and found.unique().numel() == 1
+    assert low_level_quality(found[0].item()) == pytest.approx(model.score(image).q_low, rel=1e-6)
+
+
+def test_an_image_whose_score_cannot_be_computed_has_no_features_and_says_why(model, image):
+    (block,) = make_blocks(model, ["zeroshot"])
+    measured = model.measure(image, block.parts)
+    with pytest.raises(UserError, match="not finite"):
+        features_of(replace(measured, tiles=measured.tiles * torch.nan), [block])
+
+
 def test_provenance_is_what_a_block_depends_on(model):
     blocks = {block.name: block for block in make_blocks(model, FEATURE_BLOCKS)}
-    assert list(blocks) == ["low", "low_patches", "low_inner", "semantic"]
+    assert list(blocks) == ["low", "low_patches", "low_inner", "semantic", "zeroshot"]
     assert blocks["low_patches"].provenance["centre_deviation"] == 0.4
     assert "centre_deviation" not in blocks["low"].provenance
     known = provenance(blocks.values())
     assert known["view_pixels"] == 1_000_000 and known["columns"][0] == ["low", 128]
     # The code that computes a block is part of the key of what is kept, not of what a regressor asks for.
-    assert len({block.source for block in blocks.values()}) == 3
+    assert len({block.source for block in blocks.values()}) == 4
     assert not any("source" in key or "version" in key for key in known)
 
 
@@ -119,4 +135,4 @@ def test_only_encoders_in_use_are_read_and_named(tiny_clip_file):
     assert "CLIP" not in model.encoders.line()
     assert model.encoders.checksums()["clip_sha256"] is None
     choose_blocks(CPU, (), said.append)
-    assert said[-1].endswith("Better without CLIP: --features low_patches semantic --standardise.")
+    assert said[-1].endswith(f"Better without CLIP: {WITHOUT_CLIP}.")
