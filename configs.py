@@ -335,6 +335,8 @@ class Settings:
     device: str = "auto"
     # In which the encoders convolve. float32 is the reference for parity.
     precision: Literal["float32", "bfloat16"] = "float32"
+    # "fastest": as models/engine.py finds it; "torch" is the reference for parity.
+    engine: Literal["fastest", "torch"] = "fastest"
     # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
     regularisation: float = 0.001
     # For the paper's score an image with a side under the patch, or with a single one, is enlarged so that
@@ -357,6 +359,7 @@ class Settings:
             ("view", ("bounded", "full")),
             ("branch", ("available", "low", "high", "both")),
             ("precision", ("float32", "bfloat16")),
+            ("engine", ("fastest", "torch")),
         ):
             if getattr(self, name) not in values:
                 raise UserError(f"Field '{name}' is one of {', '.join(values)}, not {getattr(self, name)}.")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+from torch import nn
+
 from configs import Settings
 from models.device import choose_device, choose_precision
+from models.engine import Run, fastest, run_by_torch
+from models.high_level import BAND_PIXELS
 from models.low_level import InnerFeatures
 from models.weights.clip import find_clip
 from models.weights.high_level import HighLevelWeights, find_high_level, load_high_level
 from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
 from models.weights.semantic import SemanticWeights, load_semantic
 from utils.errors import UserError
+from utils.files import source_sha256
 
 Say = Callable[[str], object]
 
@@ -50,11 +56,6 @@ class Encoders:
         return weights
 
     @cached_property
-    def inner(self) -> InnerFeatures:
-        """The inner stages of the low-level encoder."""
-        return InnerFeatures(self.low.model).eval()
-
-    @cached_property
     def high(self) -> HighLevelWeights:
         """CLIP's image encoder, fine-tuned where there are such weights, and the features of the prompts."""
         assert self.clip_path is not None
@@ -69,6 +70,36 @@ class Encoders:
     def semantic(self) -> SemanticWeights:
         """The semantic encoder."""
         return load_semantic(device=self.device)
+
+    @cached_property
+    def run_low(self) -> Run:
+        """Features (N, 128) of the low-level encoder."""
+        return self._fastest(self.low.model, self.low.sha256)
+
+    @cached_property
+    def run_inner(self) -> Run:
+        """Features (N, 960) of the inner stages of the low-level encoder."""
+        return self._fastest(InnerFeatures(self.low.model).eval(), self.low.sha256)
+
+    @cached_property
+    def run_high(self) -> Run:
+        """Features (N, 1024) of CLIP's RN50."""
+        high = self.high
+        if self.settings.positions == "interpolate":  # which OpenVINO does in another way
+            return run_by_torch(high.encoder, self.precision)
+        return self._fastest(high.encoder, f"{high.clip_sha256} {high.sha256}", BAND_PIXELS)
+
+    @cached_property
+    def run_semantic(self) -> Run:
+        """Maps of the stages of the semantic encoder."""
+        return self._fastest(self.semantic.encoder, self.semantic.sha256)
+
+    def _fastest(self, encoder: nn.Module, weights: str, most_pixels: float = math.inf) -> Run:
+        if self.settings.engine == "torch":
+            return run_by_torch(encoder, self.precision)
+        source = source_sha256(encoder.forward.__code__.co_filename)
+        key = f"{type(encoder).__name__} {weights} {source}"
+        return fastest(encoder, key, self.device, self.precision, most_pixels)
 
     def line(self) -> str:
         """The weights that were used, in words, each with the first digits of its SHA-256."""

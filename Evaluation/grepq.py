@@ -130,7 +130,7 @@ class GRepQ:
         Raises:
             UserError: weights or statistics cannot be used; the message says what to do.
         """
-        read = {"patches": "low", "tiles": "low", "semantic": "semantic", "high": "high"}
+        read = {"patches": "run_low", "tiles": "run_low", "semantic": "run_semantic", "high": "run_high"}
         for part in self.parts:
             if part in read:
                 getattr(self.encoders, read[part])
@@ -164,20 +164,19 @@ class GRepQ:
 
     def _measure(self, part: Part, image: torch.Tensor) -> tuple[torch.Tensor, str]:
         """One part of a `Measurement`, and a note where the image was enlarged for it."""
-        encoders, settings, precision = self.encoders, self.settings, self.encoders.precision
+        encoders, settings = self.encoders, self.settings
         if part == "semantic":
-            return semantic_features(image, encoders.semantic.encoder, precision), ""
+            return semantic_features(image, encoders.run_semantic), ""
         if part == "detail":
             return torch.tensor(detail(image), dtype=torch.float64), ""
         if part in ("tiles", "inner"):
-            encoder = encoders.low.model if part == "tiles" else encoders.inner
-            return tile_features(image, encoder, settings, precision), ""
+            run = encoders.run_low if part == "tiles" else encoders.run_inner
+            return tile_features(image, run, settings), ""
         if part == "patches":
             image, note = with_two_patches(image, settings)
-            return overlapping_features(image, encoders.low.model, settings, precision), note
+            return overlapping_features(image, encoders.run_low, settings), note
         image, note = at_least_smallest(image)
-        whole = encoders.low.model if part == "low" else encoders.high.encoder
-        return whole_features(whole, image, precision), note
+        return whole_features(image, encoders.run_low if part == "low" else encoders.run_high), note
 
     def score(self, image: ImageLike | Measurement) -> Scores | list[Scores]:
         """Scores of an image, higher is better; a list of them for a tensor (N, 3, H, W).

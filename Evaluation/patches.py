@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from configs import Settings
-from models.device import autocast, full_float32
+from models.engine import Run
 
 GREY = (0.2989, 0.587, 0.114)
 # Local deviation looks through this window: 7 pixels, sigma 7 / 6.
@@ -100,56 +99,42 @@ def pristine_places(
     return kept
 
 
-@torch.inference_mode()
-def patch_features(
-    encoder: nn.Module, grid: torch.Tensor, chunk: int, precision: torch.dtype = torch.float32
-) -> torch.Tensor:
+def patch_features(run: Run, grid: torch.Tensor, chunk: int) -> torch.Tensor:
     """Features of patches, row by row, as float64 on the CPU: (rows * columns, features).
 
     Only `chunk` patches are copied at a time, so memory is that of the image and of one chunk.
 
     Args:
-        encoder: maps (n, 3, p, p) to (n, features); in evaluation mode.
+        run: the encoder, (n, 3, p, p) to (n, features).
         grid: (rows, columns, 3, p, p) in [0, 1], a view of `patch_grid`.
         chunk: patches that go through the encoder at once.
-        precision: in which convolutions run.
     """
-    device = next(encoder.parameters()).device
     rows, columns = grid.shape[:2]
     features = []
-    with autocast(device, precision), full_float32():
-        for start in range(0, rows * columns, chunk):
-            places = torch.arange(start, min(start + chunk, rows * columns))
-            batch = grid[places // columns, places % columns]  # (n, 3, p, p), the only copy
-            features.append(encoder(batch.to(device)).cpu().double())
+    for start in range(0, rows * columns, chunk):
+        places = torch.arange(start, min(start + chunk, rows * columns))
+        batch = grid[places // columns, places % columns]  # (n, 3, p, p), the only copy
+        features.append(run(batch)[0].cpu().double())
     return torch.cat(features)
 
 
-def overlapping_features(
-    image: torch.Tensor, encoder: nn.Module, settings: Settings, precision: torch.dtype = torch.float32
-) -> torch.Tensor:
+def overlapping_features(image: torch.Tensor, run: Run, settings: Settings) -> torch.Tensor:
     """Features (rows, columns, F), float64 on the CPU, of an image's patches, which overlap by half.
 
     Arguments are those of `patch_grid` and `patch_features`.
     """
     grid = patch_grid(image, settings.patch_size, settings.patch_size // 2)
-    return patch_features(encoder, grid, settings.chunk, precision).unflatten(0, grid.shape[:2])
+    return patch_features(run, grid, settings.chunk).unflatten(0, grid.shape[:2])
 
 
-@torch.inference_mode()
-def whole_features(
-    encoder: nn.Module, image: torch.Tensor, precision: torch.dtype = torch.float32
-) -> torch.Tensor:
+def whole_features(image: torch.Tensor, run: Run) -> torch.Tensor:
     """Features (F,) of an image in one pass, float32 on the CPU, not normalised.
 
     Args:
-        encoder: of either branch, in evaluation mode.
         image: (3, H, W) in [0, 1], no side under 32.
-        precision: in which convolutions run.
+        run: the encoder of either branch.
     """
-    device = next(encoder.parameters()).device
-    with autocast(device, precision), full_float32():
-        return encoder(image[None].to(device))[0].float().cpu()
+    return run(image[None])[0][0].cpu()
 
 
 def _gaussian_window(like: torch.Tensor) -> torch.Tensor:

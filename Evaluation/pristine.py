@@ -32,6 +32,7 @@ from Evaluation.pristine_files import (
     write_statistics,
     writing_patches,
 )
+from models.engine import run_by_torch
 from models.weights.low_level import DEFAULT_LOW_LEVEL, LowLevelWeights
 from utils.errors import UserError
 from utils.files import file_sha256
@@ -104,6 +105,7 @@ def pristine_of_folder(
     if wrong:
         raise UserError(f"A short side is 0 or {settings.patch_size} pixels and more, not {wrong[0]}.")
     paths = list_images(folder)
+    run = run_by_torch(weights.model)
     features, used, without = [], [], []
     with writing_patches(patches_file, settings.patch_size) as write:
         for path in tqdm(paths, desc="Pristine images", unit="image", disable=None):
@@ -117,7 +119,7 @@ def pristine_of_folder(
                 without.append(path.name)
                 continue
             used.append(path.name)
-            features.append(patch_features(weights.model, patches[None], settings.chunk))
+            features.append(patch_features(run, patches[None], settings.chunk))
             write(patches)
         if not features:
             raise UserError(f"{folder}: no image gives a pristine patch. {_HINT}")
@@ -135,7 +137,8 @@ def pristine_of_patches(weights: LowLevelWeights, settings: Settings, path: Path
     Raises:
         UserError: the file is damaged or does not hold patches of this size.
     """
-    features = [patch_features(weights.model, patches[None], settings.chunk)
+    run = run_by_torch(weights.model)
+    features = [patch_features(run, patches[None], settings.chunk)
                 for patches in read_patches(path, settings)]  # fmt: skip
     measured = _statistics(torch.cat(features), path)
     return _made_by(weights, settings, measured, file_sha256(path), (), path.name)

@@ -68,7 +68,7 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory is short: on the CPU torch does so by a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    words = ("can't allocate memory", "not enough memory", "out of memory")
+    words = ("can't allocate memory", "failed to allocate", "not enough memory", "out of memory")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 

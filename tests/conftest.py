@@ -1,6 +1,7 @@
 """Shared by all tests: the parity numbers, and the generators that they belong to."""
 
 import importlib
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,15 @@ PARITY = Path(__file__).parent / "parity"
 # The generators are plain modules in the folder of the numbers that they made.
 sys.path.insert(0, str(PARITY))
 import synthetic_weights  # noqa: E402 (after its folder is known)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Encoders are kept where all processes of this run find them, and not in the user's home."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from Evaluation.patches import (
     select_pristine,
     sharpness,
 )
+from models.engine import run_by_torch
 
 SHARES = [(0.75, 0.80), (0.50, 0.50), (0.30, 0.30), (0.90, 0.90), (0.85, 0.60)]
 
@@ -126,11 +127,12 @@ def test_selection_is_of_the_set_not_of_its_order(seed, sharp, colour):
 
 def test_chunks_change_nothing_but_rounding():
     encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).eval()
+    run = run_by_torch(encoder)
     grid = patch_grid(torch.rand(3, 20, 26), 8, 4)
-    whole = patch_features(encoder, grid, 1000)
+    whole = patch_features(run, grid, 1000)
     assert whole.dtype == torch.float64
     for chunk in (1, 3, 7):
-        torch.testing.assert_close(patch_features(encoder, grid, chunk), whole, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(patch_features(run, grid, chunk), whole, rtol=1e-5, atol=1e-6)
     expected = encoder(extract_patches(torch.rand(3, 20, 26), 8, 4))
     assert whole.shape == expected.shape
 
@@ -138,16 +140,11 @@ def test_chunks_change_nothing_but_rounding():
 def test_only_a_chunk_goes_through_the_encoder():
     seen = []
 
-    class Encoder(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1))
+    def run(patches):
+        seen.append(len(patches))
+        return (patches.mean((2, 3)),)
 
-        def forward(self, patches):
-            seen.append(len(patches))
-            return patches.mean((2, 3))
-
-    patch_features(Encoder(), patch_grid(torch.rand(3, 40, 40), 8, 4), chunk=32)
+    patch_features(run, patch_grid(torch.rand(3, 40, 40), 8, 4), chunk=32)
     assert seen == [32, 32, 17]
 
 
@@ -161,7 +158,7 @@ def test_weights_are_those_of_the_numbers(parity):
 def test_overlapping_features_lie_as_the_patches_do():
     image, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), Settings()
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * 96 * 96, 4))
-    features = overlapping_features(image, encoder, settings)
+    features = overlapping_features(image, run_by_torch(encoder), settings)
     assert features.shape == (3, 4, 4)
     with torch.inference_mode():
         expected = encoder(image[None, :, 48:144, 144:240])[0]

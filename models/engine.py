@@ -1,0 +1,157 @@
+"""How an encoder runs for inference; training and gradients never pass here.
+
+On a GPU torch runs it, on a processor OpenVINO, which is the fastest there in float32 and in bfloat16
+(docs/speed.md); torch again where OpenVINO has no package. An encoder is traced once for a machine, and
+what OpenVINO made of it is kept in `cache_folder()`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.device import autocast, full_float32
+from utils.files import atomic_path
+
+# Images (N, 3, H, W) in [0, 1] -> what the encoder makes of them, float32, on the device where it ran.
+Run = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+# Of the images by which an encoder is traced; no length of a side may depend on it.
+_EXAMPLE = (2, 3, 96, 128)
+
+
+def fastest(
+    encoder: nn.Module,
+    key: str,
+    device: torch.device,
+    precision: torch.dtype,
+    most_pixels: float = math.inf,
+) -> Run:
+    """The encoder as it runs fastest on a device.
+
+    Args:
+        encoder: in evaluation mode, on `device`; maps images to a tensor or a list of them.
+        key: changes with its weights and its code; names what is kept of it.
+        device: where it runs.
+        precision: in which convolutions run.
+        most_pixels: images of more pass by torch, because the encoder does not take them in one piece.
+    """
+    by_torch = run_by_torch(encoder, precision)
+    if device.type != "cpu":
+        return by_torch
+    try:
+        compiled = _compiled(encoder, key, precision)
+    except ImportError:
+        return by_torch
+    lock = Lock()  # it computes one thing at a time
+
+    def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if images.shape[-2] * images.shape[-1] > most_pixels:
+            return by_torch(images)
+        with lock:
+            found = compiled(images.numpy())
+        return tuple(torch.from_numpy(found[k]) for k in range(len(found)))
+
+    return run
+
+
+def run_by_torch(encoder: nn.Module, precision: torch.dtype = torch.float32) -> Run:
+    """The encoder run by torch where its parameters are: the reference.
+
+    Its filters are laid out channels-last, in which processors and GPUs with tensor cores convolve fastest.
+    """
+    encoder = encoder.to(memory_format=torch.channels_last)
+    device = next((one.device for one in encoder.parameters()), torch.device("cpu"))
+
+    @torch.inference_mode()
+    def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with autocast(device, precision), full_float32():
+            found = encoder(images.to(device).contiguous(memory_format=torch.channels_last))
+        return tuple(one.float() for one in (found if isinstance(found, list) else [found]))
+
+    return run
+
+
+def cache_folder() -> Path:
+    """Where encoders are kept as OpenVINO made them; it may be removed."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grepq"
+
+
+def _compiled(encoder: nn.Module, key: str, precision: torch.dtype) -> Any:
+    """The encoder in OpenVINO.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    core, version = _openvino()
+    properties = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # Processes beside each other would be pinned to the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    processor = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    known = repr((key, str(precision), version, processor))
+    kept = cache_folder() / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.openvino"
+    try:
+        return core.import_model(kept.read_bytes(), "CPU", properties)
+    except (OSError, RuntimeError):
+        pass  # none yet, or not a whole one
+    compiled = core.compile_model(_traced(encoder), "CPU", properties)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        exported = io.BytesIO()
+        compiled.export_model(exported)
+        with atomic_path(kept) as part:
+            part.write_bytes(exported.getbuffer())
+    except OSError:
+        pass  # a home that cannot be written: it is traced again next time
+    return compiled
+
+
+@cache
+def _openvino() -> tuple[Any, str]:
+    """OpenVINO for as long as the process lives, and its version.
+
+    It gives the process a stack for signals. Of two that end in the order in which they came, the stack of
+    the first stays in use after it is gone, and the next signal ends the process.
+    """
+    import openvino
+
+    return openvino.Core(), openvino.get_version()
+
+
+def _traced(encoder: nn.Module) -> Any:
+    """The encoder as OpenVINO reads it."""
+    # Not `openvino.convert_model`, which would report its use over the network.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, but what OpenVINO reads dynamic sizes from
+        decoder = TorchScriptPythonDecoder(_AsTuple(encoder), example_input=torch.rand(_EXAMPLE))
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    return frontend.convert(frontend.load(decoder))
+
+
+class _AsTuple(nn.Module):
+    """An encoder whose result is a tuple, as tracing wants it."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = self.encoder(images)
+        return tuple(found) if isinstance(found, list) else (found,)
