@@ -18,12 +18,7 @@ test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --durations=10
 
 bench: $(VENV)/.installed-dev
-	$(RUN) -m benchmarks.fsim
-	$(RUN) -m benchmarks.training_step
-	$(RUN) -m benchmarks.attention_pool
-	$(RUN) -m benchmarks.memory
-	$(RUN) -m benchmarks.data_wait
-	$(RUN) -m benchmarks.few_labels
+	$(RUN) -m benchmarks $(BENCH)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets.rated.sets import RatedImage, RatedSet, load_rated_set, load_scores_table, unrated_folder
 from Evaluation.grepq import GRepQ
-from Evaluation.metrics import Metric, agreement
 from Evaluation.zeroshot import ScoreRow
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from Evaluation.metrics import Metric
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
@@ -89,5 +92,8 @@ def protocol_line(model: GRepQ, rated: RatedSet, scored: int) -> str:
 
 def agreement_of_rows(rows: Sequence[ScoreRow]) -> tuple[Metric, ...]:
     """The figures of `metrics.agreement` over the rows that have both a score and a MOS."""
+    # Only here: scipy takes half a second, and an image without MOS needs none of it.
+    from Evaluation.metrics import agreement
+
     pairs = [(row.score, row.mos) for row in rows if row.score is not None and row.mos is not None]
     return agreement([score for score, _ in pairs], [mos for _, mos in pairs])

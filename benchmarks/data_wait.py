@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.timing import machine
+from benchmarks.timing import Row
 from configs import LowLevelTraining, Synthesis
 from datasets.distorted.synthesis import synthesize
 from training.loop import fit
@@ -16,26 +19,21 @@ from training.run_folder import make_run_folder, read_log
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
 
-def main() -> None:
-    """Print seconds a step and the share waited for both forms of fragments."""
-    print(f"Waiting for data in a step of 8 x 9 x 2 ({machine()})")
+def rows(img_dir: Path | None) -> Iterator[Row]:
+    """Both forms of fragments."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "set"
         synthesize([SAMPLES], root, Synthesis(crops=2, crop_size=300), workers=2)
-        for name, per_side, size, epochs in (("1 x 1 of 96", 1, 96, 10), ("7 x 7 of 32", 7, 32, 3)):
+        for name, per_side, size, epochs in (("1 x 1 of 96", 1, 96, 8), ("7 x 7 of 32", 7, 32, 2)):
             config = LowLevelTraining(
-                data=(str(root),),
-                results=folder,
-                fragments_per_side=per_side,
-                fragment_size=size,
+                data=(str(root),), results=folder, fragments_per_side=per_side, fragment_size=size,
                 epochs=epochs,
-            )
+            )  # fmt: skip
             run = make_run_folder(folder, dataclasses.asdict(config))
-            fit(low_level_task(config), config, run)
+            with contextlib.redirect_stdout(io.StringIO()):
+                fit(low_level_task(config), config, run)
             lines = read_log(run / "log.jsonl")[2:]  # the first ones start the workers
             whole, waited = (sum(line[key] for line in lines) for key in ("seconds", "waited"))
-            print(f"{name}: {whole / len(lines):5.2f} s a step, {100 * waited / whole:4.1f} % of it waiting")
-
-
-if __name__ == "__main__":
-    main()
+            yield Row(
+                f"share of a training step that waits for data, {name}", "", [], [100 * waited / whole], "%"
+            )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import piq
 import torch
 
-from benchmarks.timing import machine, seconds
+from benchmarks.timing import Row, in_turns
 from datasets.fsim import fsim_matrix
 
 
@@ -20,22 +22,16 @@ def authors_way(versions: torch.Tensor) -> torch.Tensor:
     return matrix
 
 
-def main() -> None:
-    """Print both times, the ratio and the largest difference of the values."""
+def rows(img_dir: Path | None) -> Iterator[Row]:
+    """In float64 and float32."""
     generator = torch.Generator().manual_seed(0)
     reference = torch.rand(1, 3, 384, 512, generator=generator, dtype=torch.float64)
     noise = torch.randn(9, 3, 384, 512, generator=generator, dtype=torch.float64)
     versions = (reference + 0.03 * torch.arange(9)[:, None, None, None] * noise).clamp(0, 1)
-    print(f"FSIMc of each two of 9 versions of 512 x 384 ({machine()})")
-    theirs = seconds(partial(authors_way, versions), 3)
-    print(f"36 x piq.fsim, float64  {theirs:6.3f} s")
+    expected = authors_way(versions)
     for dtype in (torch.float64, torch.float32):
-        converted = versions.to(dtype)
-        ours = seconds(partial(fsim_matrix, converted), 5)
-        difference = (fsim_matrix(converted).double() - authors_way(versions)).abs().max().item()
-        name = str(dtype).removeprefix("torch.")
-        print(f"ours, {name}           {ours:6.3f} s  {theirs / ours:5.1f} x  differs by {difference:.1e}")
-
-
-if __name__ == "__main__":
-    main()
+        ours = partial(fsim_matrix, versions.to(dtype))
+        apart = (ours().double() - expected).abs().max().item()
+        remark = f"{str(dtype).removeprefix('torch.')}, differs by {apart:.0e}"
+        work = "FSIMc of each two of 9 versions, 512 x 384"
+        yield in_turns(work, "36 x piq.fsim, float64", partial(authors_way, versions), ours, 3, remark)

@@ -6,9 +6,13 @@ which is printed beside it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
 import torch
 
-from benchmarks.timing import machine, seconds
+from benchmarks.timing import Row, in_turns
 from configs import LowLevelTraining
 from datasets.version_pairs import Batch
 from models.device import choose_device, choose_precision, place_model
@@ -38,25 +42,15 @@ def make_step(side: int, precision: torch.dtype, layout: torch.memory_format):
     return step
 
 
-def matrix_product_rate(precision: torch.dtype) -> float:
-    """Billions of floating-point operations a second in a product of two 4096 x 4096 matrices."""
-    left, right = (torch.randn(4096, 4096).to(precision) for _ in range(2))
-    return 2 * 4096**3 / seconds(lambda: left @ right, 3) / 1e9
-
-
-def main() -> None:
-    """Print both times and their ratio for both forms of fragments, and what bounds it."""
+def rows(img_dir: Path | None) -> Iterator[Row]:
+    """Both forms of fragments, and what bounds them: a product of two matrices."""
     precision = choose_precision("auto", choose_device("auto"))
-    print(f"A training step of 8 x 9 x 2 images ({machine()}; auto precision is {precision})")
-    rates = [matrix_product_rate(kind) for kind in (torch.float32, precision)]
-    print(
-        f"matrix product: float32 {rates[0]:4.0f}, auto {rates[1]:4.0f} GFLOPS, {rates[1] / rates[0]:4.1f} x"
-    )
-    for name, side, repeats in (("1 x 1 of 96", 96, 5), ("7 x 7 of 32", 224, 2)):
-        ours = seconds(make_step(side, precision, torch.channels_last), repeats)
-        eager = seconds(make_step(side, torch.float32, torch.contiguous_format), repeats)
-        print(f"{name}: eager float32 NCHW {eager:6.2f} s, train.py {ours:6.2f} s, {eager / ours:4.1f} x")
-
-
-if __name__ == "__main__":
-    main()
+    remark = str(precision).removeprefix("torch.")
+    pairs = [[torch.randn(4096, 4096).to(kind) for _ in range(2)] for kind in (torch.float32, precision)]
+    products = [partial(torch.matmul, *pair) for pair in pairs]
+    yield in_turns("product of 4096 x 4096 matrices", "float32", products[0], products[1], 3, remark)
+    for name, side, repeats in (("1 x 1 of 96", 96, 3), ("7 x 7 of 32", 224, 1)):
+        eager = make_step(side, torch.float32, torch.contiguous_format)
+        ours = make_step(side, precision, torch.channels_last)
+        work = f"a training step of 8 x 9 x 2 images, {name}"
+        yield in_turns(work, "eager, NCHW, float32", eager, ours, repeats, remark)

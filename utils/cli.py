@@ -68,7 +68,11 @@ class Parser(argparse.ArgumentParser):
 def make_parser(description: str | None, file: str) -> Parser:
     """The parser of the command in `file`, with the name under which people call it."""
     path = Path(file)
-    called = path.name if path.parent == ROOT else f"python -m {path.parent.name}.{path.stem}"
+    called = (
+        path.name
+        if path.parent == ROOT
+        else f"python -m {path.parent.name}.{path.stem}".removesuffix(".__main__")
+    )
     # A file name that is not UTF-8 must not end a run on its way to the terminal.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

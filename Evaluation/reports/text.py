@@ -6,19 +6,21 @@ import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from configs import VERSION
 from datasets.rated.sets import RatedImage, RatedSet
 from Evaluation.grepq import GRepQ
-from Evaluation.metrics import Metric
 from Evaluation.protocol import agreement_of_rows, protocol_line
 from Evaluation.reports.tables import csv_text, write_table
 from Evaluation.zeroshot import ScoreRow
 from utils.cli import say
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from Evaluation.metrics import Metric
 
 TITLES = {
     "srcc": "SRCC",
