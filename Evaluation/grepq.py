@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,17 @@ import numpy as np
 import torch
 
 from configs import Settings
-from datasets.decoder import read_image, read_reduced
 from datasets.images import ImageLike, as_image, as_images
 from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import distance, low_level_quality, statistics
 from Evaluation.encoders import Encoders, Say
-from Evaluation.extended.detail import detail
 from Evaluation.extended.score import PARTS, ExtendedScore, read_extended
-from Evaluation.extended.semantic_features import semantic_features
-from Evaluation.extended.tiles import tile_features
-from Evaluation.extended.view import to_view, view_size
-from Evaluation.image_sizes import as_the_set_resizes, at_least_smallest, with_two_patches
-from Evaluation.patches import overlapping_features, whole_features
+from Evaluation.measuring import Pixels, measure, pixels_of, read_pixels, together
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.zeroshot import (
-    VIEW_PARTS,
     Measurement,
     Part,
-    Pixels,
     ScoreRow,
     Scores,
     Status,
@@ -148,35 +140,10 @@ class GRepQ:
         Raises:
             UserError: the image is so narrow that it would become too large.
         """
-        return self._measure_all(_pixels(image), parts or self.parts)
+        return self._measure([pixels_of(image)], parts or self.parts)[0]
 
-    def _measure_all(self, pixels: Pixels, parts: Collection[Part]) -> Measurement:
-        measured: dict[str, Any] = {}
-        notes = []
-        view = pixels.view
-        if not VIEW_PARTS.isdisjoint(parts):
-            view, note = to_view(view, pixels.size, self.settings)
-            notes.append(note)
-        for part in parts:
-            measured[part], note = self._measure(part, view if part in VIEW_PARTS else pixels.whole)
-            notes.append(note)
-        return Measurement(*pixels.size, **measured, notes=tuple(dict.fromkeys(filter(None, notes))))
-
-    def _measure(self, part: Part, image: torch.Tensor) -> tuple[torch.Tensor, str]:
-        """One part of a `Measurement`, and a note where the image was enlarged for it."""
-        encoders, settings = self.encoders, self.settings
-        if part == "semantic":
-            return semantic_features(image, encoders.run_semantic), ""
-        if part == "detail":
-            return torch.tensor(detail(image), dtype=torch.float64), ""
-        if part in ("tiles", "inner"):
-            run = encoders.run_low if part == "tiles" else encoders.run_inner
-            return tile_features(image, run, settings), ""
-        if part == "patches":
-            image, note = with_two_patches(image, settings)
-            return overlapping_features(image, encoders.run_low, settings), note
-        image, note = at_least_smallest(image)
-        return whole_features(image, encoders.run_low if part == "low" else encoders.run_high), note
+    def _measure(self, images: Sequence[Pixels], parts: Collection[Part]) -> list[Measurement]:
+        return measure(images, parts, self.encoders, self.settings)
 
     def score(self, image: ImageLike | Measurement) -> Scores | list[Scores]:
         """Scores of an image, higher is better; a list of them for a tensor (N, 3, H, W).
@@ -191,7 +158,8 @@ class GRepQ:
         if isinstance(image, Measurement):
             return self._score(image)
         if isinstance(image, str | Path):
-            return self._score(self._measure_all(self._read(Path(image), self.parts), self.parts))
+            pixels = read_pixels(RatedImage(str(image), Path(image)), self.parts, self.settings)
+            return self._score(self._measure([pixels], self.parts)[0])
         images, many = as_images(image)
         scores = [self._score(self.measure(one)) for one in images]
         return scores if many else scores[0]
@@ -233,58 +201,36 @@ class GRepQ:
     ) -> Iterator[tuple[RatedImage, Measurement | Unmeasured]]:
         """Each image in order with what is measured of it, or why it cannot be.
 
-        The next images are decoded meanwhile. What is measured of one depends on it alone.
+        The next images are decoded meanwhile, and small ones are measured together. What is measured of one
+        depends on it alone.
         """
         rated = [one if isinstance(one, RatedImage) else RatedImage(str(one), Path(one)) for one in images]
         wanted = parts or self.parts
 
         def read(image: RatedImage) -> Pixels:
-            if image.size is None:
-                return self._read(image.path, wanted)
-            # A set that says at which size its images are scored starts from all their pixels.
-            return _pixels(read_image(image.path))
+            return read_pixels(image, wanted, self.settings)
 
-        for image, pixels in zip(rated, read_ahead(rated, read), strict=True):
-            if isinstance(pixels, str):
-                yield image, Unmeasured(pixels)
-            else:
-                yield image, self._attempt(image, pixels, wanted)
-
-    def _read(self, path: Path, parts: Collection[Part]) -> Pixels:
-        """What parts are measured of; the view is the same whether all pixels are asked for too or not.
-
-        Raises:
-            UserError: the file cannot be read.
-        """
-        if VIEW_PARTS.isdisjoint(parts):
-            return _pixels(read_image(path))
-        view, size = read_reduced(path, self._size_to_read)
-        nothing_more = VIEW_PARTS.issuperset(parts) or tuple(view.shape[-2:]) == size
-        return Pixels(size, view if nothing_more else read_image(path), view)
-
-    def _size_to_read(self, height: int, width: int) -> tuple[int, int]:
-        try:
-            return view_size(height, width, self.settings)
-        except UserError:
-            return height, width  # told when the image is measured, where its size is known
+        for some in together(zip(rated, read_ahead(rated, read), strict=True)):
+            there = [pixels for _, pixels in some if not isinstance(pixels, str)]
+            measured = iter(self._attempt(there, wanted))
+            for image, pixels in some:
+                yield image, Unmeasured(pixels) if isinstance(pixels, str) else next(measured)
 
     def _attempt(
-        self, image: RatedImage, pixels: Pixels, parts: Collection[Part]
-    ) -> Measurement | Unmeasured:
-        own, note = pixels.size, ""
+        self, images: Sequence[Pixels], parts: Collection[Part]
+    ) -> Sequence[Measurement | Unmeasured]:
+        """What is measured of images together, or of each by itself where one of them cannot be measured."""
         try:
-            if image.size is not None:
-                resized, note = as_the_set_resizes(pixels.whole, image.size)
-                pixels = _pixels(resized)
-            measured = self._measure_all(pixels, parts)
+            return self._measure(images, parts) if images else []
         except UserError as error:
-            return Unmeasured(str(error), *own)
+            reason = str(error)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            return Unmeasured("does not fit in memory", *own)
-        notes = (note, *measured.notes) if note else measured.notes
-        return dataclasses.replace(measured, height=own[0], width=own[1], notes=notes)
+            reason = "does not fit in memory"
+        if len(images) == 1:
+            return [Unmeasured(reason, *images[0].size)]
+        return [one for image in images for one in self._attempt([image], parts)]
 
     def score_images(self, images: Iterable[RatedImage | str | Path]) -> Iterator[ScoreRow]:
         """One row an image, in order, each as it is done; one without scores says why."""
@@ -300,10 +246,6 @@ class GRepQ:
                 image.name, measured.width, measured.height, scores.q_low, scores.q_high, scores.q, image.mos,
                 status,
             )  # fmt: skip
-
-
-def _pixels(image: torch.Tensor) -> Pixels:
-    return Pixels((image.shape[-2], image.shape[-1]), image, image)
 
 
 def check_semantic(score: ExtendedScore, encoders: Encoders) -> None:

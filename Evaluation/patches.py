@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
 import torch
 from torch.nn import functional as F
 
-from configs import Settings
 from models.engine import Run
 
 GREY = (0.2989, 0.587, 0.114)
@@ -99,32 +101,24 @@ def pristine_places(
     return kept
 
 
-def patch_features(run: Run, grid: torch.Tensor, chunk: int) -> torch.Tensor:
-    """Features of patches, row by row, as float64 on the CPU: (rows * columns, features).
+def patch_features(run: Run, grids: Sequence[torch.Tensor], chunk: int) -> list[torch.Tensor]:
+    """Features (rows, columns, features), float64 on the CPU, of the patches of each grid.
 
-    Only `chunk` patches are copied at a time, so memory is that of the image and of one chunk.
+    Only `chunk` patches are copied at a time, so memory is that of the images and of one chunk; the patches
+    of several images fill it.
 
     Args:
         run: the encoder, (n, 3, p, p) to (n, features).
-        grid: (rows, columns, 3, p, p) in [0, 1], a view of `patch_grid`.
+        grids: (rows, columns, 3, p, p) in [0, 1] of each image, views of `patch_grid`.
         chunk: patches that go through the encoder at once.
     """
-    rows, columns = grid.shape[:2]
+    patches = (patch for grid in grids for row in grid for patch in row)
     features = []
-    for start in range(0, rows * columns, chunk):
-        places = torch.arange(start, min(start + chunk, rows * columns))
-        batch = grid[places // columns, places % columns]  # (n, 3, p, p), the only copy
-        features.append(run(batch)[0].cpu().double())
-    return torch.cat(features)
-
-
-def overlapping_features(image: torch.Tensor, run: Run, settings: Settings) -> torch.Tensor:
-    """Features (rows, columns, F), float64 on the CPU, of an image's patches, which overlap by half.
-
-    Arguments are those of `patch_grid` and `patch_features`.
-    """
-    grid = patch_grid(image, settings.patch_size, settings.patch_size // 2)
-    return patch_features(run, grid, settings.chunk).unflatten(0, grid.shape[:2])
+    while batch := list(islice(patches, chunk)):
+        features.append(run(torch.stack(batch))[0].cpu().double())  # the only copy
+    shapes = [grid.shape[:2] for grid in grids]
+    of_grids = torch.cat(features).split([shape.numel() for shape in shapes])
+    return [found.unflatten(0, shape) for found, shape in zip(of_grids, shapes, strict=True)]
 
 
 def whole_features(image: torch.Tensor, run: Run) -> torch.Tensor:

@@ -119,7 +119,7 @@ def pristine_of_folder(
                 without.append(path.name)
                 continue
             used.append(path.name)
-            features.append(patch_features(run, patches[None], settings.chunk))
+            features.append(patch_features(run, [patches[None]], settings.chunk)[0][0])
             write(patches)
         if not features:
             raise UserError(f"{folder}: no image gives a pristine patch. {_HINT}")
@@ -138,7 +138,7 @@ def pristine_of_patches(weights: LowLevelWeights, settings: Settings, path: Path
         UserError: the file is damaged or does not hold patches of this size.
     """
     run = run_by_torch(weights.model)
-    features = [patch_features(run, patches[None], settings.chunk)
+    features = [patch_features(run, [patches[None]], settings.chunk)[0][0]
                 for patches in read_patches(path, settings)]  # fmt: skip
     measured = _statistics(torch.cat(features), path)
     return _made_by(weights, settings, measured, file_sha256(path), (), path.name)

@@ -19,18 +19,6 @@ VIEW_PARTS: frozenset[Part] = frozenset(("tiles", "inner", "semantic", "detail")
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """An image of (height, width) `size`: all of it (3, H, W), and what its view is made of (3, h, w).
-
-    In [0, 1]; where only one of the two is asked for, it may stand for both.
-    """
-
-    size: tuple[int, int]
-    whole: torch.Tensor
-    view: torch.Tensor
-
-
-@dataclass(frozen=True)
 class Measurement:
     """What the encoders see of one image, on the CPU; None is what was not asked for.
 

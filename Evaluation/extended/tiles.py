@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from configs import Settings
 from Evaluation.distance import FeatureStatistics, check_finite
 from Evaluation.extended.centre import centre_weights
-from Evaluation.patches import patch_features
-from models.engine import Run
 
 # Most rows and columns of tiles: with more the score orders images no better.
 MOST_TILES = 5
@@ -32,12 +29,6 @@ def _starts(length: int, size: int) -> list[int]:
     """Where the tile in the middle of each of n equal cells begins."""
     count = min(MOST_TILES, length // size)
     return [round(length * (2 * cell + 1) / (2 * count) - size / 2) for cell in range(count)]
-
-
-def tile_features(view: torch.Tensor, run: Run, settings: Settings) -> torch.Tensor:
-    """Features (rows, columns, F), float64 on the CPU, of an image's tiles; arguments as `patch_features`."""
-    grid = tile_grid(view, settings.patch_size)
-    return patch_features(run, grid, settings.chunk).unflatten(0, grid.shape[:2])
 
 
 def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, float]:

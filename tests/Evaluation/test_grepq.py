@@ -207,16 +207,16 @@ def test_rows_come_in_order_and_a_broken_file_is_one(parity, model, folder):
 
 def test_an_image_is_decoded_once_for_both_branches(both, folder, monkeypatch):
     read = []
-    monkeypatch.setattr("Evaluation.grepq.read_image", lambda path: read.append(path) or read_image(path))
+    monkeypatch.setattr("Evaluation.measuring.read_image", lambda path: read.append(path) or read_image(path))
     (row,) = both.score_images([folder / "0.png"])
     assert row.q == row.q_low + row.q_high
     assert len(read) == 1
 
 
 @pytest.mark.parametrize("error, where", [
-    (MemoryError(), "Evaluation.grepq.overlapping_features"),
-    (MemoryError(), "Evaluation.grepq.read_image"),
-    (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Evaluation.grepq.overlapping_features"),
+    (MemoryError(), "Evaluation.measuring.with_two_patches"),
+    (MemoryError(), "Evaluation.measuring.read_image"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Evaluation.measuring.with_two_patches"),
 ])  # fmt: skip
 def test_an_image_that_does_not_fit_in_memory_costs_its_own_row(model, folder, monkeypatch, error, where):
     package, name = where.rsplit(".", 1)
@@ -237,7 +237,7 @@ def test_another_error_of_torch_is_not_taken_for_a_lack_of_memory(model, folder,
     def broken(*_):
         raise RuntimeError("expected a float")
 
-    monkeypatch.setattr("Evaluation.grepq.overlapping_features", broken)
+    monkeypatch.setattr("Evaluation.measuring.with_two_patches", broken)
     with pytest.raises(RuntimeError, match="expected a float"):
         list(model.score_images([folder / "0.png"]))
 

@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from configs import Settings
 from Evaluation.patches import (
     WINDOW,
     _gaussian_window,
     colorfulness,
     extract_patches,
-    overlapping_features,
     patch_features,
     patch_grid,
     select_pristine,
@@ -129,12 +127,24 @@ def test_chunks_change_nothing_but_rounding():
     encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).eval()
     run = run_by_torch(encoder)
     grid = patch_grid(torch.rand(3, 20, 26), 8, 4)
-    whole = patch_features(run, grid, 1000)
+    (whole,) = patch_features(run, [grid], 1000)
     assert whole.dtype == torch.float64
     for chunk in (1, 3, 7):
-        torch.testing.assert_close(patch_features(run, grid, chunk), whole, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(patch_features(run, [grid], chunk)[0], whole, rtol=1e-5, atol=1e-6)
     expected = encoder(extract_patches(torch.rand(3, 20, 26), 8, 4))
-    assert whole.shape == expected.shape
+    assert whole.flatten(0, 1).shape == expected.shape
+
+
+def test_patches_of_several_images_fill_a_chunk_and_stay_apart():
+    grids = [patch_grid(torch.rand(3, 20 + 8 * k, 26), 8, 4) for k in range(3)]
+    run = run_by_torch(nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5)).eval())
+    seen = []
+    together = patch_features(lambda batch: seen.append(len(batch)) or run(batch), grids, 32)
+    assert seen == [32, 32, 26]  # 20, 30 and 40 patches
+    for grid, found in zip(grids, together, strict=True):
+        (alone,) = patch_features(run, [grid], 32)
+        assert found.shape == (*grid.shape[:2], 5)
+        torch.testing.assert_close(found, alone, rtol=1e-6, atol=1e-7)
 
 
 def test_only_a_chunk_goes_through_the_encoder():
@@ -144,7 +154,7 @@ def test_only_a_chunk_goes_through_the_encoder():
         seen.append(len(patches))
         return (patches.mean((2, 3)),)
 
-    patch_features(run, patch_grid(torch.rand(3, 40, 40), 8, 4), chunk=32)
+    patch_features(run, [patch_grid(torch.rand(3, 40, 40), 8, 4)], chunk=32)
     assert seen == [32, 32, 17]
 
 
@@ -155,10 +165,10 @@ def test_weights_are_those_of_the_numbers(parity):
     )
 
 
-def test_overlapping_features_lie_as_the_patches_do():
-    image, settings = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0)), Settings()
+def test_features_lie_as_the_patches_do():
+    image = torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0))
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(3 * 96 * 96, 4))
-    features = overlapping_features(image, run_by_torch(encoder), settings)
+    (features,) = patch_features(run_by_torch(encoder), [patch_grid(image, 96, 48)], 256)
     assert features.shape == (3, 4, 4)
     with torch.inference_mode():
         expected = encoder(image[None, :, 48:144, 144:240])[0]

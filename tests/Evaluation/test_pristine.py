@@ -52,7 +52,9 @@ def encoded(monkeypatch):
     """Numbers of patches that went through the encoder."""
     calls, real = [], module.patch_features
     monkeypatch.setattr(
-        module, "patch_features", lambda e, grid, *a: calls.append(grid.shape[1]) or real(e, grid, *a)
+        module,
+        "patch_features",
+        lambda run, grids, *a: calls.append(grids[0].shape[1]) or real(run, grids, *a),
     )
     return calls
 

@@ -158,7 +158,7 @@ def test_no_scores_is_a_sentence(run_script, place):
 
 
 def test_interrupted(run, place, tmp_path, monkeypatch):
-    real, seen = GRepQ._measure_all, []
+    real, seen = GRepQ._measure, []
 
     def interrupted(*arguments):
         seen.append(1)
@@ -166,7 +166,8 @@ def test_interrupted(run, place, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(GRepQ, "_measure_all", interrupted)
+    monkeypatch.setattr("Evaluation.measuring.TOGETHER", 1)
+    monkeypatch.setattr(GRepQ, "_measure", interrupted)
     status, _, err = run("--cache", tmp_path / "cache")
     assert status == 130
     assert "Interrupted: 2 of 30 are kept; the same command goes on." in err

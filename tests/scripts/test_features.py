@@ -42,15 +42,16 @@ def run(place, clip_file, run_script, tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """Shapes of the images that were `seen`; the one whose number is put `at` is interrupted."""
-    found, real = {"at": 0, "seen": []}, GRepQ._measure_all
+    found, real = {"at": 0, "seen": []}, GRepQ._measure
 
-    def measure(self, pixels, parts):
-        found["seen"].append(pixels.size)
+    def measure(self, images, parts):
+        found["seen"].extend(image.size for image in images)
         if len(found["seen"]) == found["at"]:
             raise KeyboardInterrupt
-        return real(self, pixels, parts)
+        return real(self, images, parts)
 
-    monkeypatch.setattr(GRepQ, "_measure_all", measure)
+    monkeypatch.setattr("Evaluation.measuring.TOGETHER", 1)
+    monkeypatch.setattr(GRepQ, "_measure", measure)
     return found
 
 

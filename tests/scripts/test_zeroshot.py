@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -174,13 +175,13 @@ def test_ctrl_c_keeps_what_is_done(place, tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     seen = b""
-    while b"| 2/150" not in seen and b"| 3/150" not in seen and (byte := process.stderr.read(1)):
+    while not re.search(rb"\| [1-9]\d?/150", seen) and (byte := process.stderr.read(1)):
         seen += byte
     process.send_signal(signal.SIGINT)
     error = process.stderr.read().decode()
     assert process.wait() == 130, error
     rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
-    assert 2 <= len(rows) < 150
+    assert 1 <= len(rows) < 150
     assert f"Interrupted: {len(rows)} of 150 rows are in rows.csv." in error
     assert "Traceback" not in error
 
@@ -221,7 +222,7 @@ def test_a_bug_keeps_its_traceback(score, place, monkeypatch):
     def broken(self, image, *arguments):
         raise ValueError("a mistake of the programmer")
 
-    monkeypatch.setattr("Evaluation.grepq.GRepQ._measure_all", broken)
+    monkeypatch.setattr("Evaluation.grepq.GRepQ._measure", broken)
     with pytest.raises(ValueError, match="a mistake of the programmer"):
         score("--img_dir", place / "images", "--pristine_img_dir", place / "pristine")
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import Settings
 from Evaluation.distance import FeatureStatistics, statistics
 from Evaluation.extended.centre import centre_weights
-from Evaluation.extended.tiles import shrunk, tile_features, tile_grid, tile_statistics
+from Evaluation.extended.tiles import shrunk, tile_grid, tile_statistics
+from Evaluation.patches import patch_features
 from utils.errors import UserError
 
 
@@ -31,7 +31,7 @@ def test_tiles_lie_in_the_image_and_apart(height, width):
 
 def test_features_stand_where_their_tiles_do():
     view = torch.rand(3, 200, 300)
-    features = tile_features(view, red_mean, Settings(chunk=2))
+    (features,) = patch_features(red_mean, [tile_grid(view, 96)], 2)
     assert features.shape == (2, 3, 1) and features.dtype == torch.float64
     expected = tile_grid(view, 96)[:, :, 0].mean((2, 3))
     torch.testing.assert_close(features[..., 0], expected.double())
