@@ -337,6 +337,8 @@ class Settings:
     precision: Literal["float32", "bfloat16"] = "float32"
     # "fastest": as models/engine.py finds it; "torch" is the reference for parity.
     engine: Literal["fastest", "torch"] = "fastest"
+    # Processes that measure images side by side and share the cores.
+    jobs: int = 1
     # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
     regularisation: float = 0.001
     # For the paper's score an image with a side under the patch, or with a single one, is enlarged so that
@@ -347,7 +349,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _at_least(self, 32, "patch_size")  # of which the encoder's last map is one cell
-        _at_least(self, 1, "chunk")
+        _at_least(self, 1, "chunk", "jobs")
         _above_zero(self, "regularisation", "enlarged_short_side")
         for name in ("sharpness", "colorfulness"):
             if not 0 <= getattr(self, name) < 1:

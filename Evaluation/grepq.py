@@ -20,6 +20,7 @@ from Evaluation.encoders import Encoders, Say
 from Evaluation.extended.score import PARTS, ExtendedScore, read_extended
 from Evaluation.measuring import Pixels, measure, pixels_of, read_pixels, together
 from Evaluation.pristine import Pristine, find_pristine
+from Evaluation.processes import measure_in_processes
 from Evaluation.zeroshot import (
     Measurement,
     Part,
@@ -206,6 +207,9 @@ class GRepQ:
         """
         rated = [one if isinstance(one, RatedImage) else RatedImage(str(one), Path(one)) for one in images]
         wanted = parts or self.parts
+        if self.settings.jobs > 1 and len(rated) > 1:
+            yield from zip(rated, measure_in_processes(self.settings, rated, wanted), strict=True)
+            return
 
         def read(image: RatedImage) -> Pixels:
             return read_pixels(image, wanted, self.settings)

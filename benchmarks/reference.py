@@ -14,6 +14,9 @@ from PIL import Image
 from torch import nn
 
 from Evaluation.distance import FeatureStatistics, distance, low_level_quality, statistics
+from Evaluation.extended.centre import centre_mean
+from Evaluation.extended.detail import detail
+from Evaluation.extended.tiles import tile_grid
 from Evaluation.patches import extract_patches
 from models.low_level import LowLevelEncoder
 from models.semantic import SemanticEncoder
@@ -61,3 +64,13 @@ def overlapping(path: Path, low: nn.Module, other: nn.Module) -> None:
     for encoder, size in ((low, PATCH), (other, SEMANTIC_PATCH)):
         for patches in extract_patches(decode(path), size, size // 2).split(64):
             encoder(patches)
+
+
+@torch.inference_mode()
+def extended(path: Path, low: nn.Module, other: SemanticEncoder) -> None:
+    """What the extended score looks at, of an image whose view is the image itself."""
+    image = decode(path)
+    low(tile_grid(image, PATCH).flatten(0, 1))
+    stages = other(decode(path)[None])
+    torch.cat([centre_mean(maps[0]) for maps in stages])
+    detail(image)

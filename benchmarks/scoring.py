@@ -44,14 +44,13 @@ def rows(img_dir: Path | None) -> Iterator[Row]:
     model, paper = (
         GRepQ(Settings(branch="low", device="cpu", score=score)).load() for score in ("own", "paper")
     )
-    eager_model = GRepQ(Settings(branch="low", device="cpu", engine="torch")).load()
     pristine = paper.pristine.statistics
     with tempfile.TemporaryDirectory() as folder:
         small = made(Path(folder), 500, 500)
         release = partial(reference.paper_low, small, low, pristine)
         yield in_turns("the paper's Q_low, 500 x 500", "eager", release, partial(paper.score, small))
-        by_torch, ours = partial(eager_model.score, small), partial(model.score, small)
-        yield in_turns("extended score, 500 x 500", "the same by torch", by_torch, ours)
+        same, ours = partial(reference.extended, small, low, other), partial(model.score, small)
+        yield in_turns("extended score, 500 x 500", "the same tiles and view, eager", same, ours, 9)
         for width, height, turns in SIZES:
             path = made(Path(folder), width, height)
             former, ours = partial(reference.overlapping, path, low, other), partial(model.score, path)

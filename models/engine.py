@@ -49,9 +49,8 @@ def fastest(
     by_torch = run_by_torch(encoder, precision)
     if device.type != "cpu":
         return by_torch
-    try:
-        compiled = _compiled(encoder, key, precision)
-    except ImportError:
+    compiled = _compiled(encoder, key, precision)
+    if compiled is None:
         return by_torch
     lock = Lock()  # it computes one thing at a time
 
@@ -88,12 +87,13 @@ def cache_folder() -> Path:
 
 
 def _compiled(encoder: nn.Module, key: str, precision: torch.dtype) -> Any:
-    """The encoder in OpenVINO.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    core, version = _openvino()
+    """The encoder in OpenVINO; None where it is not installed or cannot compute so."""
+    try:
+        core, version = _openvino()
+    except ImportError:
+        return None
+    if precision == torch.bfloat16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return None
     properties = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[precision],

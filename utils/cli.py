@@ -36,6 +36,7 @@ MODEL_FLAGS: tuple[Flag, ...] = (
     ("--architecture", "architecture", "CLIP's ResNet where no file is named"),
     ("--device", "device", "auto, cpu, cuda, cuda:1; auto takes a GPU when there is one"),
     ("--precision", "precision", "in which the encoders convolve"),
+    ("--jobs", "jobs", "processes that measure images side by side and share the cores"),
 )  # fmt: skip
 SCORE_FLAGS: tuple[Flag, ...] = (
     ("--pristine_img_dir", "pristine", "sharp, undistorted images; default: the authors' patches in the "
