@@ -32,7 +32,7 @@ print(100 * used.ru_stime / (used.ru_utime + used.ru_stime), used.ru_maxrss / 2*
 
 
 def rows(img_dir: Path | None) -> Iterator[Row]:
-    """Seconds of 60 images of 500 x 500; the share of system time, and the peak of memory of 60 and of 600."""
+    """Seconds of 60 images of 500 x 500, the peak of memory of 60 and of 600, the share of system time."""
     low, other = reference.low_level(), reference.semantic()
     models = [GRepQ(Settings(branch="low", device="cpu", jobs=jobs)).load() for jobs in (1, 2)]
     with tempfile.TemporaryDirectory() as folder:
