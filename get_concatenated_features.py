@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from Evaluation.few_labels.feature_table import FeatureFile, check_place, feature_rows, write_array
     from Evaluation.grepq import GRepQ
     from Evaluation.protocol import SAMPLES, load_images
+    from Evaluation.ranks import helped_the_first
 
+    if helped_the_first(settings):
+        return 0
     folder = args.img_dir
     if not (args.dataset or args.scores or folder):
         folder = relpath(SAMPLES)

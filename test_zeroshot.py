@@ -40,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from datasets.rated.sets import shortfall
     from Evaluation.grepq import GRepQ
     from Evaluation.protocol import SAMPLES, load_images
+    from Evaluation.ranks import helped_the_first
     from Evaluation.reports.text import check_output, collect, publish
 
+    if helped_the_first(settings):
+        return 0
     check_output(args.output)
     image, folder, shown = args.test_img_path, args.img_dir, ""
     single = args.eval_type == "zeroshot_single_img"

@@ -72,8 +72,8 @@ def prepare_try_out() -> Training:
 
 def run(config: Any, resume: str | None, trying_out: bool) -> int:
     """Start a run, or go on with the one called `resume` ("" is the newest of its kind)."""
+    from models.ranks import from_first, is_first, leave_processes
     from training.checkpoint import read_checkpoint
-    from training.distributed import from_first, is_first, leave_processes
     from training.high_level import high_level_task
     from training.loop import fit
     from training.low_level import low_level_task

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed
 
 from configs import Settings
 from datasets.images import ImageLike, as_image, as_images
@@ -21,6 +22,7 @@ from Evaluation.extended.score import PARTS, ExtendedScore, read_extended
 from Evaluation.measuring import Pixels, measure, pixels_of, read_pixels, together
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.processes import measure_in_processes
+from Evaluation.ranks import measure_by_ranks
 from Evaluation.zeroshot import (
     Measurement,
     Part,
@@ -32,6 +34,7 @@ from Evaluation.zeroshot import (
 )
 from models.device import out_of_memory
 from models.high_level import antonym_quality
+from models.ranks import processes
 from utils.errors import UserError
 
 
@@ -203,18 +206,26 @@ class GRepQ:
         """Each image in order with what is measured of it, or why it cannot be.
 
         The next images are decoded meanwhile, and small ones are measured together. What is measured of one
-        depends on it alone.
+        depends on it alone, whatever processes share the work: those of `settings.jobs`, or of torchrun.
         """
         rated = [one if isinstance(one, RatedImage) else RatedImage(str(one), Path(one)) for one in images]
         wanted = parts or self.parts
         if self.settings.jobs > 1 and len(rated) > 1:
             yield from zip(rated, measure_in_processes(self.settings, rated, wanted), strict=True)
-            return
+        elif processes() > 1 and distributed.is_initialized():
+            yield from zip(rated, measure_by_ranks(self, rated, wanted), strict=True)
+        else:
+            yield from self.measure_here(rated, wanted)
+
+    def measure_here(
+        self, images: Sequence[RatedImage], wanted: Collection[Part]
+    ) -> Iterator[tuple[RatedImage, Measurement | Unmeasured]]:
+        """As `measure_images`, by this process alone."""
 
         def read(image: RatedImage) -> Pixels:
             return read_pixels(image, wanted, self.settings)
 
-        for some in together(zip(rated, read_ahead(rated, read), strict=True)):
+        for some in together(zip(images, read_ahead(images, read), strict=True)):
             there = [pixels for _, pixels in some if not isinstance(pixels, str)]
             measured = iter(self._attempt(there, wanted))
             for image, pixels in some:

@@ -50,7 +50,7 @@ def measure_in_processes(
                     ahead.append(pool.submit(_measure, some, tuple(parts)))
                 if not ahead:
                     return
-                yield from map(_unpacked, ahead.popleft().result())
+                yield from map(unpacked, ahead.popleft().result())
         except BrokenProcessPool:
             raise UserError(
                 f"One of the {settings.jobs} processes ended before its work did: memory may be short; try "
@@ -78,10 +78,10 @@ def _begin(settings: Settings, threads: int) -> None:
 
 def _measure(images: Sequence[RatedImage], parts: tuple[Part, ...]) -> list[Any]:
     assert _model is not None
-    return [_packed(one) for _, one in _model.measure_images(images, parts)]
+    return [packed(one) for _, one in _model.measure_here(images, parts)]
 
 
-def _packed(one: Measurement | Unmeasured) -> Any:
+def packed(one: Measurement | Unmeasured) -> Any:
     """With arrays for tensors, each of which would take a file handle on its way."""
     if isinstance(one, Unmeasured):
         return one
@@ -90,7 +90,8 @@ def _packed(one: Measurement | Unmeasured) -> Any:
     return {**values, **tensors}
 
 
-def _unpacked(packed: Any) -> Measurement | Unmeasured:
+def unpacked(packed: Any) -> Measurement | Unmeasured:
+    """What `packed` packed."""
     if isinstance(packed, Unmeasured):
         return packed
     arrays = {name: torch.from_numpy(one) for name, one in packed.items() if isinstance(one, np.ndarray)}

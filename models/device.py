@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,10 @@ def choose_device(name: str = "auto") -> torch.device:
         UserError: the name is unknown to torch or the device is not on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        own = os.environ.get("LOCAL_RANK")  # of torchrun, which wants a GPU for each process
+        return torch.device("cuda" if own is None else f"cuda:{int(own) % torch.cuda.device_count()}")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -7,55 +7,20 @@ of the parameters' gradient, and their mean is that of one process with the whol
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
-from models.device import choose_device
+from models.ranks import processes, rank
 
 T = TypeVar("T")
-
-
-def processes() -> int:
-    """How many there are; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes and prints."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def join_processes(device: torch.device) -> torch.device:
-    """Join the others, if there are any; the device that is this process's own.
-
-    Raises:
-        ValueError: fewer GPUs than processes.
-    """
-    if processes() == 1 or distributed.is_initialized():
-        return device
-    if device.type == "cuda":
-        device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
-        torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return device
-
-
-def from_first(make: Callable[[], T]) -> T:
-    """What `make` gives in the first process, which alone calls it, in all of them."""
-    made: list[Any] = [make() if is_first() else None]
-    if processes() > 1:
-        distributed.broadcast_object_list(made)
-    return made[0]
 
 
 def own_part(batch: list[T]) -> list[T]:
     """This process's part of a batch whose length is a multiple of `processes()`."""
     count = len(batch) // processes()
-    start = count * int(os.environ.get("RANK", "0"))
+    start = count * rank()
     return batch[start : start + count]
 
 
@@ -78,12 +43,6 @@ class _Gather(torch.autograd.Function):
 def gather_with_gradient(own: torch.Tensor) -> torch.Tensor:
     """The rows (N, ...) of all processes in the order of the batch: (processes * N, ...)."""
     return own if processes() == 1 else _Gather.apply(own).flatten(0, 1)
-
-
-def leave_processes() -> None:
-    """Leave the others, so that they do not wait for this process."""
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def average_gradients(model: nn.Module) -> None:

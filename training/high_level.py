@@ -18,15 +18,14 @@ from datasets.version_pairs import ImageOrder
 from losses.group_contrastive import choose_groups, group_contrastive_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
+from models.ranks import join_processes, processes
 from models.weights.clip import find_clip
 from models.weights.files import save_tensors
 from models.weights.high_level import load_high_level
 from training.batches import read_batches
 from training.distributed import (
     gather_with_gradient,
-    join_processes,
     own_part,
-    processes,
     share_batch_norm,
 )
 from training.loop import Task

@@ -14,8 +14,9 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from models.ranks import is_first
 from training.checkpoint import read_checkpoint, restore, save_checkpoint
-from training.distributed import average_gradients, is_first
+from training.distributed import average_gradients
 from training.run_folder import RunFolder, checkpoint_of
 from utils.errors import UserError
 

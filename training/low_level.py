@@ -20,10 +20,10 @@ from losses.distortion_targets import distortion_target_loss
 from losses.quality_aware import quality_aware_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
+from models.ranks import processes
 from models.weights.files import save_tensors
 from models.weights.low_level import LowLevelWeights, load_low_level
 from training.batches import read_batches
-from training.distributed import processes
 from training.ema import averaged, between
 from training.loop import Task
 from utils.cli import say

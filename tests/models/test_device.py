@@ -45,3 +45,12 @@ def test_autocast_changes_convolutions_only_where_asked():
     for precision in (torch.float32, torch.bfloat16):
         with autocast(torch.device("cpu"), precision):
             assert layer(x).dtype == precision
+
+
+def test_each_process_of_torchrun_takes_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for rank, expected in ((None, "cuda"), ("0", "cuda:0"), ("3", "cuda:1")):
+        if rank is not None:
+            monkeypatch.setenv("LOCAL_RANK", rank)
+        assert str(choose_device("auto")) == expected

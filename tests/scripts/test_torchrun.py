@@ -1,0 +1,78 @@
+"""Scores and features by two processes of torchrun: the rows of one; a lost process is told."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    sample = Image.open(ROOT / "samples" / "coffee.jpg")
+    for k in range(11):
+        sample.resize((100 + 7 * k, 150 - 5 * k)).save(folder / f"{k:02}.jpg", quality=40 + 5 * k)
+    (folder / "04.jpg").write_bytes(b"no image")
+    return folder
+
+
+def start(launcher, script, *arguments):
+    call = [sys.executable, *launcher, ROOT / script, "--branch", "low", "--device", "cpu", *arguments]
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_give_the_rows_of_one(images, tmp_path):
+    tables = []
+    for name, launcher in (("one", ()), ("two", TORCHRUN)):
+        output = tmp_path / f"{name}.csv"
+        process = start(launcher, "test_zeroshot.py", "--img_dir", images, "--output", output)
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 1, errors  # one is no image
+        assert printed.count("Protocol: ") == 1 and errors.count("Not scored: 04.jpg") == 1
+        tables.append(list(csv.DictReader(output.open())))
+    for row, other in zip(*tables, strict=True):
+        for key, value in row.items():
+            if key == "q_low" and value:
+                assert float(other[key]) == pytest.approx(float(value), rel=1e-6)
+            else:
+                assert other[key] == value
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_a_lost_process_ends_the_run_and_the_next_goes_on(tmp_path):
+    folder, output = tmp_path / "images", tmp_path / "f.npy"
+    folder.mkdir()
+    for k in range(200):
+        os.link(ROOT / "samples" / "coffee.jpg", folder / f"{k:03}.jpg")
+    process = start(TORCHRUN, "get_concatenated_features.py", "--img_dir", folder, "--output", output)
+    seen = ""
+    while "17/200" not in seen:  # the first block of both is done, and the next is begun
+        byte = process.stderr.read(1)
+        assert byte, seen
+        seen += byte
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "of 200 are kept; the same command goes on." in errors
+    with h5py.File(output.with_suffix(".h5")) as file:
+        kept = len(file["image"])
+    assert 16 <= kept < 200
+    for path in sorted(folder.iterdir())[kept + 10 :]:
+        path.unlink()  # ten are enough to see it go on
+    process = start((), "get_concatenated_features.py", "--img_dir", folder, "--output", output)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0 and "10/10" in errors, errors
+    features = np.load(output)
+    assert features.shape == (kept + 10, 128)
+    np.testing.assert_allclose(features, features[:1].repeat(kept + 10, 0), rtol=1e-4, atol=1e-4)
