@@ -16,8 +16,8 @@ from benchmarks.timing import Row, in_turns
 from configs import Settings
 from Evaluation.grepq import GRepQ
 
-IMAGES = 60
-MANY = 600
+IMAGES = 40
+MANY = 500
 ALONE = """
 import resource, sys
 from Evaluation import GRepQ
@@ -32,7 +32,7 @@ print(100 * used.ru_stime / (used.ru_utime + used.ru_stime), used.ru_maxrss / 2*
 
 
 def rows(img_dir: Path | None) -> Iterator[Row]:
-    """Seconds of 60 images of 500 x 500, the peak of memory of 60 and of 600, the share of system time."""
+    """Seconds of 40 images of 500 x 500, the peak of memory of 40 and of 500, the share of system time."""
     low, other = reference.low_level(), reference.semantic()
     models = [GRepQ(Settings(branch="low", device="cpu", jobs=jobs)).load() for jobs in (1, 2)]
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -83,8 +84,9 @@ def niqe() -> Callable[[Pixels], float]:
     for name, kind in (("int", int), ("float", float), ("bool", bool), ("object", object)):
         if name not in vars(np):
             setattr(np, name, kind)
-    misc = sys.modules.setdefault("scipy.misc", types.ModuleType("scipy.misc"))
+    misc = types.ModuleType("scipy.misc")
     misc.imresize = half  # type: ignore[attr-defined]
+    sys.modules["scipy.misc"] = scipy.misc = misc
     from skvideo.measure import niqe as method
 
     return lambda image: (

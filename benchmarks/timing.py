@@ -50,8 +50,10 @@ class Row:
 
 
 def in_turns(work: str, name: str, reference: Call, here: Call, repeats: int = 5, remark: str = "") -> Row:
-    """The row of two calls that are timed in turns, after one of each that warms up."""
-    here(), reference()
+    """The row of two calls that are timed in turns; where it is more than once, after one that warms up."""
+    here()
+    if repeats > 1:
+        reference()
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for call, taken in zip((reference, here), times, strict=True):
