@@ -1,12 +1,13 @@
 # make demo    score the sample images        make test    linters, types, tests
-# make bench   the figures of README.md       make clean   remove the virtual environment
+# make bench   the figures of README.md       make bench-gpu  what a GPU must show
+# make clean   remove the virtual environment
 # Each sets up what it needs; PYTHON=python3.12 chooses the interpreter (3.10 or newer).
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench bench-gpu clean
 
 demo: $(VENV)/.installed
 	$(RUN) test_zeroshot.py --eval_type zeroshot --img_dir samples --output demo_scores.csv
@@ -19,6 +20,9 @@ test: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(BENCH)
+
+bench-gpu: $(VENV)/.installed-dev
+	$(RUN) -m benchmarks.gpu $(BENCH)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \

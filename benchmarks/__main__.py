@@ -18,7 +18,7 @@ from utils.files import write_text
 # Each is a module with `rows(img_dir)`; in this order, the memory first, because a process reports at least
 # the peak of the one that started it.
 BENCHES = (
-    "memory", "start", "scoring", "folder", "fsim", "attention_pool", "training_step", "data_wait",
+    "memory", "folder", "start", "scoring", "fsim", "attention_pool", "training_step", "data_wait",
     "few_labels", "others",
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The reference: scoring written out as the authors' scripts run, an image at a time, eager, NCHW, float32.
 
-Nothing is batched, kept or read ahead: each branch decodes the image for itself. The values are those of the
-model in this project (tests/benchmarks/test_reference.py).
+Nothing is batched, kept or read ahead: each branch decodes the image for itself. The values are those of
+GRepQ (tests/benchmarks).
 """
 
 from __future__ import annotations

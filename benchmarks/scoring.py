@@ -49,6 +49,13 @@ def rows(img_dir: Path | None) -> Iterator[Row]:
         small = made(Path(folder), 500, 500)
         release = partial(reference.paper_low, small, low, pristine)
         yield in_turns("the paper's Q_low, 500 x 500", "eager", release, partial(paper.score, small))
+        patches = torch.rand(pristine.count, 3, reference.PATCH, reference.PATCH)
+
+        def whole_release() -> None:
+            reference.paper_low(small, low, reference.pristine_again(patches, low))
+
+        yield in_turns("the same, pristine features computed anew", "eager", whole_release,
+                       partial(paper.score, small), 1)  # fmt: skip
         same, ours = partial(reference.extended, small, low, other), partial(model.score, small)
         yield in_turns("extended score, 500 x 500", "the same tiles and view, eager", same, ours, 9)
         for width, height, turns in SIZES:
