@@ -58,6 +58,11 @@ def rows(img_dir: Path | None) -> Iterator[Row]:
                        partial(paper.score, small), 1)  # fmt: skip
         same, ours = partial(reference.extended, small, low, other), partial(model.score, small)
         yield in_turns("extended score, 500 x 500", "the same tiles and view, eager", same, ours, 9)
+        for precision in precisions[1:]:
+            name = str(precision).removeprefix("torch.")
+            short = GRepQ.from_pretrained(branch="low", device="cpu", precision=name).load()
+            yield in_turns("extended score, 500 x 500", "the same tiles and view, eager", same,
+                           partial(short.score, small), 9, name)  # fmt: skip
         for width, height, turns in SIZES:
             path = made(Path(folder), width, height)
             former, ours = partial(reference.overlapping, path, low, other), partial(model.score, path)

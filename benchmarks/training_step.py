@@ -6,11 +6,12 @@ which is printed beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.timing import Row, in_turns
 from configs import LowLevelTraining
@@ -54,3 +55,13 @@ def rows(img_dir: Path | None) -> Iterator[Row]:
         ours = make_step(side, precision, torch.channels_last)
         work = f"a training step of 8 x 9 x 2 images, {name}"
         yield in_turns(work, "eager, NCHW, float32", eager, ours, repeats, remark)
+        work = f"share of this step that is convolution, {name}"
+        yield Row(work, "", [], [100 * convolution_share(ours)], "%")
+
+
+def convolution_share(step: Callable[[], object]) -> float:
+    """The share of a step's time that its convolutions take, forward and backward."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        step()
+    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    return sum(time for name, time in spent.items() if "convolution" in name) / sum(spent.values())
