@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16"]
 ROOT = Path(__file__).resolve().parent.parent
 CHUNKS = (64, 256, 1024)
+# Sample images whose values are compared.
+SAMPLES = 4
+# What is trained on, made of the sample images.
+SET = Synthesis(crops=2, crop_size=300)
+# What the trainings are asked for beside their data.
+LOW, HIGH = ("batch_size=8",), ("batch_size=8", "group_size=2")
 # Largest difference to the processor's features in float32, and to its scores by precision; in bfloat16 that
 # of the extended score is told and not judged, because rounding moves its regression by up to a hundredth.
 MOST_FEATURES = 1e-4
@@ -70,7 +76,7 @@ def parity(device: str, precision: Precision) -> bool:
     from datasets.decoder import list_images
     from Evaluation.grepq import GRepQ
 
-    samples, near = list_images(ROOT / "samples"), True
+    samples, near = list_images(ROOT / "samples")[:SAMPLES], True
     for score in ("paper", "own"):
         here = GRepQ(Settings(branch="low", device=device, precision=precision, score=score))
         there = GRepQ(Settings(branch="low", device="cpu", engine="torch", score=score))
@@ -120,7 +126,7 @@ def train(kind: str, processes: int, epochs: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         root, clip = Path(folder) / "set", Path(folder) / "clip.safetensors"
-        synthesize([ROOT / "samples"], root, Synthesis(crops=2, crop_size=300), workers=2)
+        synthesize([ROOT / "samples"], root, SET, workers=2)
         torch.manual_seed(0)
         small = import_clip().model.CLIP(64, 64, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
         save_file({key: value.contiguous() for key, value in small.state_dict().items()}, clip)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import gpu, reference
 from benchmarks.__main__ import BENCHES, main
 from benchmarks.timing import Row
-from configs import Settings
+from configs import Settings, Synthesis
 from Evaluation.grepq import GRepQ
 
 COFFEE = Path("samples") / "coffee.jpg"
@@ -26,14 +26,17 @@ def test_a_row_has_the_ratio_of_medians_and_its_spread_over_the_turns():
     assert Row("work", "", [], [1.5], "GiB").cells() == ("work", "-", "1.5 GiB", "-")
 
 
-def test_one_bench_prints_its_rows_and_leaves_all_times(tmp_path, capsys):
-    assert main(["--only", "attention_pool", "--json", str(tmp_path / "bench.json")]) == 0
+def test_a_bench_prints_its_rows_and_leaves_all_times(tmp_path, capsys, monkeypatch):
+    rows = [Row("one", "other", [2.0, 4.0], [1.0, 1.0]), Row("two", "", [], [3.0], "GiB")]
+    monkeypatch.setattr("benchmarks.fsim.rows", lambda img_dir: iter(rows))
+    assert main(["--only", "fsim", "--json", str(tmp_path / "bench.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("processor ") and "openvino" in lines[0]
-    assert sum(line.startswith("| attention_pool |") for line in lines) == 2
-    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    assert len(rows[0]["reference"]) == len(rows[0]["here"]) == 15
-    assert all(taken > 0 for row in rows for taken in row["here"])
+    assert lines[3:] == ["| fsim | one | other: 3 s | 1 s | 3 [2, 4] |", "| fsim | two | - | 3 GiB | - |"]
+    kept = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert [(row["bench"], row["reference"], row["here"]) for row in kept] == [
+        ("fsim", [2.0, 4.0], [1.0, 1.0]), ("fsim", [], [3.0]),
+    ]  # fmt: skip
 
 
 def test_every_bench_is_a_module():
@@ -45,6 +48,12 @@ def test_every_bench_is_a_module():
 
 def test_what_a_gpu_must_show_runs_on_a_processor(monkeypatch, capsys):
     monkeypatch.setattr(gpu, "CHUNKS", (64,))
+    monkeypatch.setattr(gpu, "SAMPLES", 1)
+    monkeypatch.setattr(gpu, "SET", Synthesis(crops=1, crop_size=100, kinds=("jpeg",), levels=(0.4, 0.8)))
+    monkeypatch.setattr(
+        gpu, "LOW", ("batch_size=4", "versions=3", "fragments_per_side=1", "fragment_size=64")
+    )
+    monkeypatch.setattr(gpu, "HIGH", ("batch_size=4", "group_size=2", "crop=64"))
     assert gpu.main(["--device", "cpu", "--images", "2", "--epochs", "1"]) == 0
     out = capsys.readouterr().out
     assert "float32: features differ by" in out
@@ -54,4 +63,5 @@ def test_what_a_gpu_must_show_runs_on_a_processor(monkeypatch, capsys):
 
 def test_a_gpu_that_sees_something_else_is_told(monkeypatch, capsys):
     monkeypatch.setattr(gpu, "MOST_FEATURES", -1.0)
+    monkeypatch.setattr(gpu, "SAMPLES", 1)
     assert not gpu.parity("cpu", "float32")
