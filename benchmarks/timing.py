@@ -7,8 +7,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -30,7 +30,6 @@ class Row:
     here: Sequence[float]
     unit: str = "s"
     remark: str = ""
-    raw: Mapping[str, float] = field(default_factory=dict)
 
     def cells(self) -> tuple[str, str, str, str]:
         """Work, reference, here, and the ratio with its lowest and highest over the turns."""

@@ -14,11 +14,17 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.timing import Row, in_turns
-from configs import LowLevelTraining
+from configs import HighLevelTraining, LowLevelTraining
 from datasets.version_pairs import Batch
-from models.device import choose_device, choose_precision, place_model
+from models.device import autocast, choose_device, choose_precision, place_model
+from models.high_level import HighLevelEncoder
 from models.low_level import LowLevelEncoder
+from models.weights.clip import import_clip
+from training.high_level import ProjectedEncoder, high_level_loss
 from training.low_level import low_level_loss
+
+# Of a high-level step; 128 would take a minute by the reference.
+BATCH = 32
 
 
 def make_step(side: int, precision: torch.dtype, layout: torch.memory_format):
@@ -57,6 +63,34 @@ def rows(img_dir: Path | None) -> Iterator[Row]:
         yield in_turns(work, "eager, NCHW, float32", eager, ours, repeats, remark)
         work = f"share of this step that is convolution, {name}"
         yield Row(work, "", [], [100 * convolution_share(ours)], "%")
+    config = HighLevelTraining(batch_size=BATCH)
+    eager = make_high_level_step(torch.float32, torch.contiguous_format)
+    ours = make_high_level_step(precision, torch.channels_last)
+    work = f"a training step of CLIP's RN50 on {config.batch_size} images of {config.crop} x {config.crop}"
+    yield in_turns(work, "eager, NCHW, float32", eager, ours, 1, remark)
+
+
+def make_high_level_step(precision: torch.dtype, layout: torch.memory_format) -> Callable[[], float]:
+    """A function that does one whole training step of CLIP's RN50, of random weights, on random images."""
+    config = HighLevelTraining(batch_size=BATCH)
+    device = choose_device(config.device)
+    torch.manual_seed(0)
+    visual = import_clip().model.ModifiedResNet((3, 4, 6, 3), 1024, 32, 224, 64)
+    model = place_model(ProjectedEncoder(HighLevelEncoder(visual, "none"), config), device, layout)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    images = torch.rand(config.batch_size, 3, config.crop, config.crop).to(device, memory_format=layout)
+    text = torch.randn(1, 2, 1024, device=device)
+
+    def step() -> float:
+        with autocast(device, precision):
+            features = model(images)
+        loss, _ = high_level_loss(model, features.float(), text, config)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
 
 
 def convolution_share(step: Callable[[], object]) -> float:
