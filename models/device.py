@@ -73,7 +73,7 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     words = ("can't allocate memory", "failed to allocate", "not enough memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def place_model(model: Model, device: torch.device, layout: torch.memory_format) -> Model:

@@ -1,7 +1,7 @@
 """How an encoder runs for inference; training and gradients never pass here.
 
 On a GPU torch runs it, on a processor OpenVINO, which is the fastest there in float32 and in bfloat16
-(docs/speed.md); torch again where OpenVINO has no package. An encoder is traced once for a machine, and
+(docs/scale.md); torch again where OpenVINO has no package. An encoder is traced once for a machine, and
 what OpenVINO made of it is kept in `cache_folder()`.
 """
 
@@ -58,7 +58,7 @@ def fastest(
         if images.shape[-2] * images.shape[-1] > most_pixels:
             return by_torch(images)
         with lock:
-            found = compiled(images.numpy())
+            found = compiled(images.detach().cpu().numpy())
         return tuple(torch.from_numpy(found[k]) for k in range(len(found)))
 
     return run

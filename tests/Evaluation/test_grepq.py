@@ -217,6 +217,7 @@ def test_an_image_is_decoded_once_for_both_branches(both, folder, monkeypatch):
     (MemoryError(), "Evaluation.measuring.with_two_patches"),
     (MemoryError(), "Evaluation.measuring.read_image"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Evaluation.measuring.with_two_patches"),
+    (RuntimeError("Failed to allocate 9 bytes of memory"), "Evaluation.measuring.with_two_patches"),
 ])  # fmt: skip
 def test_an_image_that_does_not_fit_in_memory_costs_its_own_row(model, folder, monkeypatch, error, where):
     package, name = where.rsplit(".", 1)
