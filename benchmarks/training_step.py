@@ -13,13 +13,12 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.scoring import high_level
 from benchmarks.timing import Row, in_turns
 from configs import HighLevelTraining, LowLevelTraining
 from datasets.version_pairs import Batch
 from models.device import autocast, choose_device, choose_precision, place_model
-from models.high_level import HighLevelEncoder
 from models.low_level import LowLevelEncoder
-from models.weights.clip import import_clip
 from training.high_level import ProjectedEncoder, high_level_loss
 from training.low_level import low_level_loss
 
@@ -75,8 +74,7 @@ def make_high_level_step(precision: torch.dtype, layout: torch.memory_format) ->
     config = HighLevelTraining(batch_size=BATCH)
     device = choose_device(config.device)
     torch.manual_seed(0)
-    visual = import_clip().model.ModifiedResNet((3, 4, 6, 3), 1024, 32, 224, 64)
-    model = place_model(ProjectedEncoder(HighLevelEncoder(visual, "none"), config), device, layout)
+    model = place_model(ProjectedEncoder(high_level(), config).train(), device, layout)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     images = torch.rand(config.batch_size, 3, config.crop, config.crop).to(device, memory_format=layout)
     text = torch.randn(1, 2, 1024, device=device)

@@ -46,17 +46,14 @@ def fastest(
         precision: in which convolutions run.
         most_pixels: images of more pass by torch, because the encoder does not take them in one piece.
     """
-    by_torch = run_by_torch(encoder, precision)
-    if device.type != "cpu":
-        return by_torch
-    compiled = _compiled(encoder, key, precision)
+    compiled = _compiled(encoder, key, precision) if device.type == "cpu" else None
     if compiled is None:
-        return by_torch
+        return run_by_torch(encoder, precision)
     lock = Lock()  # it computes one thing at a time
 
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if images.shape[-2] * images.shape[-1] > most_pixels:
-            return by_torch(images)
+            return run_by_torch(encoder, precision)(images)
         with lock:
             found = compiled(images.detach().cpu().numpy())
         return tuple(torch.from_numpy(found[k]) for k in range(len(found)))
