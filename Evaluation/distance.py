@@ -44,14 +44,14 @@ def check_features(features: torch.Tensor) -> torch.Tensor:
 
 def check_finite(features: torch.Tensor) -> torch.Tensor:
     """Features as float64 on the CPU; raises `UserError` where a value is not finite."""
-    features = features.detach().cpu().double()
+    features = features.cpu().double()
     if not features.isfinite().all():
         raise UserError("The encoder's features are not finite; the weights do not fit this input.")
     return features
 
 
-def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisation: float) -> float:
-    """The distance sqrt((m_p - m_t)^T ((C_p + C_t) / 2 + regularisation I)^-1 (m_p - m_t)), 0 or more.
+def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisation: float) -> torch.Tensor:
+    """The distance sqrt((m_p - m_t)^T ((C_p + C_t) / 2 + regularisation I)^-1 (m_p - m_t)), (), 0 or more.
 
     Args:
         pristine: statistics of pristine patches.
@@ -69,13 +69,12 @@ def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisatio
         raise UserError("The mean covariance cannot be inverted; raise the regularisation.")
     # With C = L L^T the squared distance is |L^-1 difference|^2.
     whitened = torch.linalg.solve_triangular(triangle, difference[:, None], upper=False)
-    return float(whitened.norm())
+    return whitened.norm()
 
 
-def low_level_quality(d: float) -> float:
+def low_level_quality(d: torch.Tensor) -> torch.Tensor:
     """Q_low = 1 - 1 / (1 + exp(-d / 100)) of a distance d >= 0: in (0, 0.5], higher is better."""
-    decay = math.exp(-d / 100)  # at most 1, so a large d cannot overflow
-    return decay / (1 + decay)
+    return torch.sigmoid(-d / 100)
 
 
 def distance_of_quality(quality: float) -> float:

@@ -52,7 +52,7 @@ class Encoders:
     def low(self) -> LowLevelWeights:
         """The low-level encoder."""
         weights = load_low_level(self.settings.low or find_low_level())
-        weights.model.to(self.device)
+        weights.model.to(self.device).requires_grad_(False)
         return weights
 
     @cached_property
@@ -61,7 +61,7 @@ class Encoders:
         assert self.clip_path is not None
         tuned = Path(self.settings.high) if self.settings.high else find_high_level()
         weights = load_high_level(self.clip_path, tuned, self.settings.prompts, self.settings.positions)
-        weights.encoder.to(self.device)
+        weights.encoder.to(self.device).requires_grad_(False)
         if weights.metadata.get("clip_sha256", weights.clip_sha256) != weights.clip_sha256:
             self.say(f"{weights.path}: was fine-tuned from other CLIP weights than {self.clip_path}.")
         return weights
@@ -69,7 +69,9 @@ class Encoders:
     @cached_property
     def semantic(self) -> SemanticWeights:
         """The semantic encoder."""
-        return load_semantic(device=self.device)
+        weights = load_semantic(device=self.device)
+        weights.encoder.requires_grad_(False)
+        return weights
 
     @cached_property
     def run_low(self) -> Run:

@@ -169,15 +169,41 @@ class GRepQ:
         return scores if many else scores[0]
 
     def _score(self, image: Measurement) -> Scores:
+        q_low, q_high = (None if one is None else one.item() for one in self._qualities(image))
+        return combined(q_low, q_high, image.notes)
+
+    def _qualities(self, image: Measurement) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Q_low and Q_high, () each; None is the branch that there is not."""
         q_low = q_high = None
         if self.encoders.has_low:
             q_low = low_level_quality(self.distance(image))
         if self.encoders.has_high:
-            q_high = antonym_quality(image.part("high")[None], self.encoders.high.text).item()
-        return combined(q_low, q_high, image.notes)
+            q_high = antonym_quality(image.part("high")[None], self.encoders.high.text)[0]
+        return q_low, q_high
 
-    def distance(self, image: Measurement) -> float:
-        """The number, 0 or more, that Q_low is taken of: the paper's distance, or the extended score's.
+    def loss(self, images: torch.Tensor) -> torch.Tensor:
+        """Minus the score by which images are compared, with gradients where `images` ask for them.
+
+        () of an image (3, H, W), (N,) of images (N, 3, H, W); values beyond [0, 1] are clamped.
+
+        >>> image = torch.rand(3, 120, 120, requires_grad=True)
+        >>> GRepQ.from_pretrained(branch="low", device="cpu").loss(image).backward()
+        >>> image.grad.shape
+        torch.Size([3, 120, 120])
+
+        Raises:
+            UserError: an image, weights or statistics cannot be used; the message says why.
+        """
+        if images.ndim not in (3, 4) or images.shape[-3] != 3 or not images.is_floating_point():
+            raise UserError(f"{images.dtype} of shape {tuple(images.shape)} is no image of floats (3, H, W).")
+        found = []
+        for image in images.float().clamp(0, 1).view(-1, *images.shape[-3:]):
+            qualities = self._qualities(self.measure(image.cpu().contiguous()))
+            found.append(-torch.stack([one.double() for one in qualities if one is not None]).sum())
+        return found[0] if images.ndim == 3 else torch.stack(found)
+
+    def distance(self, image: Measurement) -> torch.Tensor:
+        """The number (), 0 or more, that Q_low is taken of: the paper's distance, or the extended score's.
 
         Raises:
             UserError: it cannot be computed.

@@ -125,7 +125,7 @@ def _measure_part(
     if part == "semantic":
         return [(semantic_features(image, encoders.run_semantic), "") for image in images]
     if part == "detail":
-        return [(torch.tensor(detail(image), dtype=torch.float64), "") for image in images]
+        return [(detail(image), "") for image in images]
     if part in ("tiles", "inner"):
         run = encoders.run_low if part == "tiles" else encoders.run_inner
         grids = [tile_grid(image, size) for image in images]

@@ -49,7 +49,7 @@ def semantic() -> SemanticEncoder:
 def paper_low(path: Path, encoder: nn.Module, pristine: FeatureStatistics) -> float:
     """Q_low of the paper: all patches of the image that overlap by half, at once."""
     features = encoder(extract_patches(decode(path), PATCH, PATCH // 2)).double()
-    return low_level_quality(distance(pristine, statistics(features), REGULARISATION))
+    return low_level_quality(distance(pristine, statistics(features), REGULARISATION)).item()
 
 
 @torch.inference_mode()

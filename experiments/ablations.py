@@ -87,17 +87,17 @@ def numbers(model: GRepQ, extended: ExtendedScore) -> Mapping[str, Number]:
     pristine, regularisation = model.pristine.statistics, model.settings.regularisation
 
     def paper(image: Measurement) -> float:
-        return distance(pristine, statistics(image.part("patches").flatten(0, 1)), regularisation)
+        return distance(pristine, statistics(image.part("patches").flatten(0, 1)), regularisation).item()
 
     def term(place: int) -> Number:
-        return lambda image: extended.terms(image, pristine, regularisation)[place]
+        return lambda image: extended.terms(image, pristine, regularisation)[place].item()
 
     return {
         "GRepQ (paper): the paper's distance": paper,
         "distance alone, of tiles": term(0),
         "distortion regression alone": term(1),
         "semantic regression alone": term(2),
-        "GRepQ extended: together": lambda image: extended.distance(image, pristine, regularisation),
+        "GRepQ extended: together": lambda image: extended.distance(image, pristine, regularisation).item(),
     }
 
 

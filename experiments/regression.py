@@ -80,9 +80,8 @@ def measure_rated(model: GRepQ, rated: RatedSet, targets: Sequence[str]) -> tupl
         if isinstance(seen, Unmeasured):
             say(f"Left out: {image.name}: {seen.reason}")
             continue
-        low_level.append(
-            low_level_terms(seen, model.pristine.statistics, model.settings.regularisation, targets)
-        )
+        terms = low_level_terms(seen, model.pristine.statistics, model.settings.regularisation, targets)
+        low_level.append([*map(float, terms)])
         semantic.append(seen.part("semantic").numpy())
         detail.append(seen.part("detail").item())
         mos.append(image.mos)
@@ -96,6 +95,7 @@ def rows(
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Name of a fit, area under the curve on photographs left out, SRCC on each rated set."""
     import numpy as np
+    import torch
 
     from Evaluation.extended.calibration import (
         PENALTIES,
@@ -138,9 +138,10 @@ def rows(
             cells = []
             for measured, mos in rated.values():
                 c = measured.semantic @ score.regression[:-1] + score.regression[-1]
-                f = [lack_of_detail(detail, score.least_detail) for detail in measured.detail]
-                terms = zip(*measured.low_level.T, c, f, strict=True)
-                cells.append(f"{srcc(-np.array([one.total(*term) for term in terms]), mos):.3f}")
+                f = lack_of_detail(torch.from_numpy(measured.detail), score.least_detail)
+                d, k = torch.from_numpy(measured.low_level).T
+                total = one.total(d, k, torch.from_numpy(c), f)
+                cells.append(f"{srcc(-total.numpy(), mos):.3f}")
             yield f"total, low-level terms of {share:g} of its spread{name}", "", cells
 
 

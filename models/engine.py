@@ -1,4 +1,4 @@
-"""How an encoder runs for inference; training and gradients never pass here.
+"""How an encoder runs for inference; training never passes here, and gradients pass by torch.
 
 On a GPU torch runs it, on a processor OpenVINO, which is the fastest there in float32 and in bfloat16
 (docs/scale.md); torch again where OpenVINO has no package. An encoder is traced once for a machine, and
@@ -37,7 +37,7 @@ def fastest(
     precision: torch.dtype,
     most_pixels: float = math.inf,
 ) -> Run:
-    """The encoder as it runs fastest on a device.
+    """The encoder as it runs fastest on a device; by torch where images ask for gradients.
 
     Args:
         encoder: in evaluation mode, on `device`; maps images to a tensor or a list of them.
@@ -52,10 +52,10 @@ def fastest(
     lock = Lock()  # it computes one thing at a time
 
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if images.shape[-2] * images.shape[-1] > most_pixels:
+        if images.requires_grad or images.shape[-2] * images.shape[-1] > most_pixels:
             return run_by_torch(encoder, precision)(images)
         with lock:
-            found = compiled(images.detach().cpu().numpy())
+            found = compiled(images.cpu().numpy())
         return tuple(torch.from_numpy(found[k]) for k in range(len(found)))
 
     return run
@@ -69,9 +69,8 @@ def run_by_torch(encoder: nn.Module, precision: torch.dtype = torch.float32) -> 
     encoder = encoder.to(memory_format=torch.channels_last)
     device = next((one.device for one in encoder.parameters()), torch.device("cpu"))
 
-    @torch.inference_mode()
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with autocast(device, precision), full_float32():
+        with torch.inference_mode(not images.requires_grad), autocast(device, precision), full_float32():
             found = encoder(images.to(device).contiguous(memory_format=torch.channels_last))
         return tuple(one.float() for one in (found if isinstance(found, list) else [found]))
 

@@ -208,7 +208,7 @@ def measure_versions(
     for number, path in enumerate(tqdm(paths, desc="Calibration", unit="image", disable=None)):
         for version, level in _versions(path):
             seen = model.measure(version, PARTS)
-            low_level = low_level_terms(seen, pristine, regularisation, targets)
+            low_level = [*map(float, low_level_terms(seen, pristine, regularisation, targets))]
             rows.append((low_level, seen.part("semantic").numpy(), seen.part("detail").item(), level, number))
     return Versions(*map(np.array, zip(*rows, strict=True)))
 

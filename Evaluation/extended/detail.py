@@ -13,11 +13,11 @@ COARSE = 32
 _NOTHING = 1e-5
 
 
-def detail(view: torch.Tensor) -> float:
+def detail(view: torch.Tensor) -> torch.Tensor:
     """Mean difference of neighbouring pixels, over that of the means of neighbouring 32 x 32 blocks.
 
-    In grey values; 1 of an image without any difference. A clear sky has little of both, a blurred image
-    keeps the coarse one.
+    (), float64, above 0, in grey values; 1 of an image without any difference. A clear sky has little of
+    both, a blurred image keeps the coarse one.
 
     Args:
         view: (3, H, W) in [0, 1], no side under 4; blocks are smaller where a side is under 64.
@@ -28,14 +28,14 @@ def detail(view: torch.Tensor) -> float:
     return (fine + _NOTHING) / (coarse + _NOTHING)
 
 
-def _contrast(grey: torch.Tensor) -> float:
+def _contrast(grey: torch.Tensor) -> torch.Tensor:
     across, down = grey[:, :, 1:] - grey[:, :, :-1], grey[:, 1:] - grey[:, :-1]
-    return (across.abs().mean() + down.abs().mean()).item()
+    return (across.abs().mean() + down.abs().mean()).double()
 
 
-def lack_of_detail(found: float, least: float) -> float:
+def lack_of_detail(found: torch.Tensor, least: float) -> torch.Tensor:
     """`max(0, log(least / found))`: 0 unless an image has less detail than pristine ones ever do.
 
     The encoders take what was blurred until nothing is left for a clear sky; this does not.
     """
-    return max(0.0, math.log(least / found)) if least else 0.0
+    return (math.log(least) - found.log()).clamp_min(0) if least else torch.zeros_like(found)

@@ -57,8 +57,10 @@ class ExtendedScore:
     semantic_sha256: str
     targets: tuple[str, ...] = TARGETS
 
-    def distance(self, image: Measurement, pristine: FeatureStatistics, regularisation: float) -> float:
-        """The number above 0 that Q_low is taken of.
+    def distance(
+        self, image: Measurement, pristine: FeatureStatistics, regularisation: float
+    ) -> torch.Tensor:
+        """The number (), above 0, that Q_low is taken of.
 
         Raises:
             UserError: the distance cannot be computed.
@@ -67,18 +69,18 @@ class ExtendedScore:
 
     def terms(
         self, image: Measurement, pristine: FeatureStatistics, regularisation: float
-    ) -> tuple[float, float, float, float]:
-        """Distance d, distortion regression k, semantic regression c and lack of detail f.
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Distance d, distortion regression k, semantic regression c and lack of detail f, () each.
 
         Raises:
             UserError: the distance cannot be computed.
         """
         d, k = low_level_terms(image, pristine, regularisation, self.targets)
         c = semantic_regression(image.part("semantic"), self.regression)
-        return d, k, c, lack_of_detail(image.part("detail").item(), self.least_detail)
+        return d, k, c, lack_of_detail(image.part("detail"), self.least_detail)
 
-    def total(self, d: float, k: float, c: float, f: float) -> float:
-        """The number of its terms."""
+    def total(self, d: torch.Tensor, k: torch.Tensor, c: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
+        """The number of its terms, of one image or of many."""
         low_level = self.distance_weight * d + self.distortion_weight * k
         return softplus(self.scale * (low_level + c + self.detail_weight * f))
 
@@ -102,8 +104,8 @@ _FIELDS = (*_NUMBERS, "regression", "semantic_sha256")
 
 def low_level_terms(
     image: Measurement, pristine: FeatureStatistics, regularisation: float, targets: Sequence[str]
-) -> tuple[float, float]:
-    """Distance d and distortion regression k of an image's tiles.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distance d and distortion regression k of an image's tiles, () each.
 
     Raises:
         UserError: the distance cannot be computed.
@@ -113,21 +115,20 @@ def low_level_terms(
     return d, distortion_regression(measured.mean, targets)
 
 
-def distortion_regression(mean: torch.Tensor, targets: Sequence[str]) -> float:
+def distortion_regression(features: torch.Tensor, targets: Sequence[str]) -> torch.Tensor:
     """`structure + (sum of all levels) / 2`, as features that were trained on distortion targets tell them.
 
     Structure, how far a patch is from its undistorted self by FSIM, is not trained where light or colour were
     changed; the levels count these faults too. Of weights that were not trained so the number means nothing.
 
     Args:
-        mean: features (F,), the weighted mean over an image's tiles.
+        features: (F,) as the weighted mean over an image's tiles, or (..., F).
         targets: names of the first features: structure, total, then the level of each kind of distortion.
     """
-    structure, _, *levels = mean[: len(targets)].tolist()
-    return structure + sum(levels) / 2
+    return features[..., 0] + features[..., 2 : len(targets)].sum(-1) / 2
 
 
-def semantic_regression(features: torch.Tensor, regression: Sequence[float]) -> float:
+def semantic_regression(features: torch.Tensor, regression: Sequence[float]) -> torch.Tensor:
     """`sum_i slope_i f_i + intercept`: the higher, the more distorted an image looks, by least squares.
 
     Args:
@@ -135,12 +136,12 @@ def semantic_regression(features: torch.Tensor, regression: Sequence[float]) -> 
         regression: F slopes, then the intercept.
     """
     *slopes, intercept = regression
-    return float(features @ torch.tensor(slopes, dtype=torch.float64)) + intercept
+    return features @ torch.tensor(slopes, dtype=torch.float64) + intercept
 
 
-def softplus(value: float) -> float:
+def softplus(value: torch.Tensor) -> torch.Tensor:
     """`s log(1 + exp(value / s))`, s = 50: above 0, and nearly `value` where that is well above s."""
-    return max(value, 0.0) + SOFTNESS * math.log1p(math.exp(-abs(value) / SOFTNESS))
+    return value.clamp_min(0) + SOFTNESS * torch.log1p(torch.exp(-value.abs() / SOFTNESS))
 
 
 def inverse_softplus(value: float) -> float:

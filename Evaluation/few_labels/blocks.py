@@ -166,7 +166,7 @@ def _block(model: GRepQ, name: str) -> Block:
 
 def _copies(model: GRepQ, image: Measurement) -> torch.Tensor:
     """The number that the zero-shot Q_low is taken of, (ZEROSHOT_COPIES,)."""
-    return torch.full((ZEROSHOT_COPIES,), model.distance(image), dtype=torch.float32)
+    return model.distance(image).float().expand(ZEROSHOT_COPIES)
 
 
 def _is_there(name: str, model: GRepQ) -> bool:

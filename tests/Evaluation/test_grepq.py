@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from models.weights.high_level import load_high_level
 from models.weights.semantic import load_semantic
 from utils.errors import UserError
 from utils.files import file_sha256
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 def tensor(array):
@@ -70,7 +73,7 @@ def test_scores(parity, make_model, shares):
         array = inputs.image_under_test(k)
         assert inputs.crc(array) == low["test_crc32"][k]
         measured = model.measure(tensor(array))
-        assert model.distance(measured) == pytest.approx(low[f"qlow_{shares}_dist_f64"][k], rel=1e-4)
+        assert model.distance(measured).item() == pytest.approx(low[f"qlow_{shares}_dist_f64"][k], rel=1e-4)
         assert model.score(measured).q_low == pytest.approx(low[f"qlow_{shares}"][k], abs=1e-5)
 
 
@@ -182,7 +185,7 @@ def test_whatever_comes_has_a_score(model, seed, height, width):
 
 def test_score_does_not_depend_on_the_chunk_and_bfloat16_is_close(model, make_model):
     image = tensor(inputs.to_uint8(inputs.structured(5, 250, 300)))
-    distances = [make_model(chunk=chunk).distance(model.measure(image)) for chunk in (1, 7, 256)]
+    distances = [make_model(chunk=chunk).distance(model.measure(image)).item() for chunk in (1, 7, 256)]
     assert max(distances) - min(distances) < 1e-5 * max(distances)
     reference, ours = model.score(image).q_low, make_model(precision="bfloat16").score(image).q_low
     assert ours != reference
@@ -303,3 +306,35 @@ def test_the_score_of_other_semantic_weights_is_refused(low_level_weights, make_
                 model.load()
         else:
             assert model.load().parts == PARTS
+
+
+@pytest.mark.parametrize("score", ["own", "paper"])
+def test_the_gradient_of_the_loss_is_that_of_finite_differences(score):
+    model = GRepQ.from_pretrained(branch="low", device="cpu", score=score)
+    image = read_image(SAMPLES / "coffee.jpg")[:, 100:260, 100:330]
+    assert model.loss(image).item() == pytest.approx(-model.score(image).q_low, abs=1e-6)
+    asking = image.clone().requires_grad_()
+    model.loss(asking[None].expand(2, -1, -1, -1)).mean().backward()
+    length = asking.grad.norm()
+    step = 0.004 * asking.grad / length
+    found = (model.loss(image + step) - model.loss(image - step)) / 0.008
+    assert found.item() == pytest.approx(length.item(), rel=0.05)
+
+
+def test_ascent_raises_the_score_of_a_blurred_image():
+    model = GRepQ.from_pretrained(branch="low", device="cpu")
+    image = read_image(SAMPLES / "chelsea_gaussian_blur_0.40.jpg")[:, 60:220, 100:300].contiguous()
+    found = []
+    for _ in range(11):
+        image.requires_grad_()
+        loss = model.loss(image)
+        loss.backward()
+        found.append(-loss.item())
+        image = (image.detach() - 0.3 * image.grad / image.grad.norm()).clamp(0, 1)
+    assert min(b - a for a, b in pairwise(found)) > 0
+    assert model.score(image).q_low > found[0] + 0.1
+
+
+def test_a_loss_of_no_image():
+    with pytest.raises(UserError, match=r"shape \(2, 9\) is no image of floats"):
+        GRepQ.from_pretrained(branch="low", device="cpu").loss(torch.zeros(2, 9))

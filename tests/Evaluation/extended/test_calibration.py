@@ -44,14 +44,14 @@ def test_the_numbers_of_a_score():
     measured = made_versions()
     score = calibrate(measured, "abc", ("structure", "total"))
     d, k = measured.low_level.T
-    c = [semantic_regression(torch.from_numpy(row), score.regression) for row in measured.semantic]
-    assert score.distance_weight * d.std() == pytest.approx(np.std(c) / 4, rel=1e-3)
-    assert score.distortion_weight * k.std() == pytest.approx(np.std(c) / 4, rel=1e-3)
-    assert score.detail_weight == pytest.approx(6 * np.std(c), rel=1e-3)
+    c = semantic_regression(torch.from_numpy(measured.semantic), score.regression)
+    assert score.distance_weight * d.std() == pytest.approx(c.std(correction=0).item() / 4, rel=1e-3)
+    assert score.distortion_weight * k.std() == pytest.approx(c.std(correction=0).item() / 4, rel=1e-3)
+    assert score.detail_weight == pytest.approx(6 * c.std(correction=0).item(), rel=1e-3)
     assert score.least_detail == pytest.approx(0.75 * np.percentile(measured.detail[::4], 1), rel=1e-3)
-    total = np.array([score.total(*row, 0) for row in zip(d, k, c, strict=True)])
-    assert low_level_quality(np.median(total[::4])) == pytest.approx(0.35, abs=2e-3)
-    assert low_level_quality(np.median(total[3::4])) == pytest.approx(0.05, abs=2e-3)
+    total = score.total(torch.from_numpy(d), torch.from_numpy(k), c, torch.zeros_like(c))
+    assert low_level_quality(total[::4].quantile(0.5)).item() == pytest.approx(0.35, abs=2e-3)
+    assert low_level_quality(total[3::4].quantile(0.5)).item() == pytest.approx(0.05, abs=2e-3)
     assert (score.semantic_sha256, score.targets) == ("abc", ("structure", "total"))
 
 
@@ -95,7 +95,8 @@ def test_a_penalty_that_costs_too_much_is_not_taken():
 
 @pytest.mark.parametrize("quality", [1e-6, 0.05, 0.3, 0.5])
 def test_the_distance_of_a_quality(quality):
-    assert low_level_quality(distance_of_quality(quality)) == pytest.approx(quality, rel=1e-12)
+    distance = torch.tensor(distance_of_quality(quality), dtype=torch.float64)
+    assert low_level_quality(distance).item() == pytest.approx(quality, rel=1e-12)
 
 
 def test_what_the_configuration_says_of_targets():

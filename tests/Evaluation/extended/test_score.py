@@ -76,7 +76,7 @@ def by_numpy(image, pristine, numbers):
     middle = [line / line.sum() for line in middle]
     seen = [*(middle[0] @ pixels[i] @ middle[1] for i in (0, 1)), middle[2] @ pixels[2, ::2, ::2] @ middle[3]]
     c = np.dot(seen, REGRESSION[:3]) + REGRESSION[3]
-    f = max(0.0, np.log(least / detail(image))) if least else 0.0
+    f = max(0.0, np.log(least / detail(image).item())) if least else 0.0
     number = 50 * np.log(1 + np.exp(scale * (w * d + v * k + c + u * f) / 50))
     return 1 - 1 / (1 + np.exp(-number / 100))
 
@@ -94,7 +94,7 @@ def test_the_formula(numbers, make_model):
     model = make_model(encoder=FourNumbers())
     vars(model.encoders)["semantic"] = SemanticWeights(TwoStages(), FILE, "abc")
     measured = model.measure(image, PARTS)
-    found = low_level_quality(score.distance(measured, pristine, 0.001))
+    found = low_level_quality(score.distance(measured, pristine, 0.001)).item()
     assert found == pytest.approx(by_numpy(image, pristine, numbers), rel=1e-5)
     terms = score.terms(measured, pristine, 0.001)
     assert (terms[3] > 0) == (score.least_detail > 0)
@@ -102,18 +102,21 @@ def test_the_formula(numbers, make_model):
 
 def test_a_negative_sum_is_a_small_distance_and_not_the_same_for_all():
     score = ExtendedScore(2.0, 1.0, 3.0, 4.0, 0.01, REGRESSION, "abc")
-    assert 0 < score.total(0.0, 0.0, -500.0, 0.0) < score.total(0.0, 0.0, -499.0, 0.0) < 1e-6
-    assert score.total(1600.0, -5.0, 0.5, 1.0) == pytest.approx(2 * (1600 - 15 + 0.5 + 4), rel=1e-12)
+    terms = torch.tensor([[0, 0, -500, 0], [0, 0, -499, 0], [1600, -5, 0.5, 1]], dtype=torch.float64)
+    less, more, large = score.total(*terms.T).tolist()
+    assert 0 < less < more < 1e-6
+    assert large == pytest.approx(2 * (1600 - 15 + 0.5 + 4), rel=1e-12)
     for value in (-300.0, -1.0, 0.0, 20.0, 1000.0):
-        assert inverse_softplus(softplus(value)) == pytest.approx(value, abs=1e-9)
+        positive = softplus(torch.tensor(value, dtype=torch.float64)).item()
+        assert inverse_softplus(positive) == pytest.approx(value, abs=1e-9)
 
 
 def test_distortion_regression_is_of_structure_and_half_the_levels():
     """Not of feature 1, and of no free feature; how many levels there are the names tell."""
     mean = torch.zeros(128)
     mean[[0, 1, 2, 9, 17, 18]] = torch.tensor([0.3, 50.0, 0.2, 0.5, 0.4, 1000.0])
-    assert distortion_regression(mean, TARGETS) == pytest.approx(0.3 + (0.2 + 0.5 + 0.4) / 2)
-    assert distortion_regression(mean, TARGETS[:4]) == pytest.approx(0.3 + 0.2 / 2)
+    assert distortion_regression(mean, TARGETS).item() == pytest.approx(0.3 + (0.2 + 0.5 + 0.4) / 2)
+    assert distortion_regression(mean, TARGETS[:4]).item() == pytest.approx(0.3 + 0.2 / 2)
 
 
 def test_semantic_regression_is_linear():

@@ -75,7 +75,7 @@ def test_zeroshot_is_the_number_that_the_score_is_taken_of(model, image, score):
     model = GRepQ(replace(model.settings, score=score))
     found = features(model, "zeroshot", image)
     assert found.shape == (100,) and found.unique().numel() == 1
-    assert low_level_quality(found[0].item()) == pytest.approx(model.score(image).q_low, rel=1e-6)
+    assert low_level_quality(found[0]).item() == pytest.approx(model.score(image).q_low, rel=1e-6)
 
 
 def test_an_image_whose_score_cannot_be_computed_has_no_features_and_says_why(model, image):
