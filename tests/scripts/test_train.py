@@ -29,6 +29,7 @@ TINY = [
     "warm_restarts=1", "warmup_steps=1", "ema=0.9", "precision=float32", "device=cpu",
 ]  # fmt: skip
 HIGH = ["--run_type", "hl_model_train"]
+TWO_PROCESSES = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 TINY_HIGH = ["batch_size=4", "group_size=2", "crop=64", "epochs=12", "precision=float32", "device=cpu"]
 
 
@@ -103,14 +104,14 @@ def high_run(tiny_set, tiny_clip_file, tmp_path_factory):
     return arguments, results / "Run0001", output
 
 
-def kill_when_checkpointed(process, run, steps=0):
+def kill_when_checkpointed(process, run, steps=0, kill=os.kill):
     """Kill a run that has a checkpoint and, where `steps` is given, more steps than that in its log."""
     until, log = time.monotonic() + 120, run / "log.jsonl"
     while not ((run / "Train" / "latest.pt").is_file() and log.read_text().count("\n") > steps):
         assert time.monotonic() < until
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (run / "Train" / "final.safetensors").exists()
 
@@ -120,6 +121,11 @@ def assert_same_bits(run, whole, steps):
     assert all(np.array_equal(ours[key].numpy(), theirs[key].numpy()) for key in theirs)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(steps))
+
+
+def kill_children(parent, number):
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        os.kill(int(child), number)
 
 
 @pytest.mark.parametrize("steps", [0, 7], ids=["first_cycle", "second_cycle"])
@@ -162,8 +168,7 @@ def test_two_processes_make_the_groups_and_the_update_of_one(high_run, tmp_path)
         "checkpoint_minutes=0",
     ]
     runs = [tmp_path / name / "Run0001" for name in ("one", "two")]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    for run, start in zip(runs, ((), launcher), strict=True):
+    for run, start in zip(runs, ((), TWO_PROCESSES), strict=True):
         process = train(*arguments, *changes, f"results={run.parent}", launcher=start)
         status, output, errors = finish(process)
         assert status == 0, errors
@@ -180,6 +185,20 @@ def test_two_processes_make_the_groups_and_the_update_of_one(high_run, tmp_path)
         mean = state["exp_avg"]
         difference = two["optimiser"]["state"][place]["exp_avg"] - mean
         assert difference.norm() <= 1e-4 * mean.norm() + 1e-9, place
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_a_run_of_two_processes_goes_on_with_one(high_run, tmp_path):
+    arguments, whole, _ = high_run
+    run = tmp_path / "Run0001"
+    process = train(*arguments, f"results={tmp_path}", "checkpoint_minutes=0", launcher=TWO_PROCESSES)
+    kill_when_checkpointed(process, run, 2, kill_children)
+    status, _, errors = finish(train("--resume", run))
+    assert status == 0, errors
+    ours, theirs = ([json.loads(line) for line in (path / "log.jsonl").open()] for path in (run, whole))
+    assert [line["step"] for line in ours] == list(range(12))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-3)
 
 
 def test_bad_input_is_one_sentence_and_status_2(tiny_set, tiny_clip_file, tmp_path, monkeypatch, capsys):
