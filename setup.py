@@ -32,8 +32,8 @@ def rewritten(source: str, file: str) -> str:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names = [str(node.module)]
-        elif isinstance(node, ast.Constant) and "." in str(node.value):
-            names = [str(node.value)]  # as importlib takes it
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            names = [node.value]  # as importlib takes it
         for name in names:
             if re.fullmatch(OURS, name):
                 raise ValueError(f"{file}: only 'from ... import ...' of what the wheel has, not '{name}'.")
@@ -71,8 +71,5 @@ setup(
     cmdclass={"build_py": Build},
     packages=["grepq", *(f"grepq.{name}" for name in found)],
     package_dir={"grepq": "grepq", **{f"grepq.{name}": name for name in PACKAGES}},
-    package_data={
-        "": ["*.html"],
-        "grepq.Evaluation": [f"pretrained_weights/*.{kind}" for kind in ("safetensors", "txt", "md")],
-    },
+    package_data={"": ["*.html", *(f"pretrained_weights/*.{kind}" for kind in ("safetensors", "txt", "md"))]},
 )

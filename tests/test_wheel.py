@@ -23,7 +23,8 @@ FAKES = ("datasets", "models", "utils")
 
 
 def run(*words, cwd, check=True):
-    done = subprocess.run([*map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*map(str, words)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
     assert not check or done.returncode == 0, f"{words}:\n{done.stdout}{done.stderr}"
     return done
 
@@ -128,7 +129,8 @@ def rewritten(monkeypatch):
 
 def test_imports_are_rewritten_wherever_they_stand(rewritten):
     text = (
-        "from {}datasets.rated import sets\nif a:\n    from {}configs import (\n    B)\nfrom models_ import c\n"
+        "from {}datasets.rated import sets\nif a:\n    from {}configs import (\n    B)\n"
+        "from models_x import c\n"
         "'''\n>>> from {}Evaluation import GRepQ\nfrom models of others\n'''\n"
     )
     assert rewritten(text.replace("{}", ""), "x.py") == text.replace("{}", "grepq.")
