@@ -55,6 +55,8 @@ REGRESSION_FLAGS: tuple[Flag, ...] = (
     ("--alpha", "alphas", "ridge penalties to choose from by leave-one-out; one alone is fixed"),
     ("--standardise", "standardise", "divide each feature by its deviation over the training images"),
 )  # fmt: skip
+# The command's name where no file has it: `grepq.__main__` puts "grepq score" here.
+program = ""
 # Where features are kept for the next run.
 FEATURE_CACHE = ROOT / "Results" / "features"
 
@@ -78,7 +80,7 @@ def make_parser(description: str | None, file: str) -> Parser:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    return Parser(prog=called, description=description, allow_abbrev=False)
+    return Parser(prog=program or called, description=description, allow_abbrev=False)
 
 
 def add_fields(parser: argparse.ArgumentParser, config: Any, flags: Iterable[Flag]) -> None:
