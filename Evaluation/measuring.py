@@ -53,7 +53,7 @@ def read_pixels(image: RatedImage, parts: Collection[Part], settings: Settings) 
         UserError: the file cannot be read.
     """
     if image.size is not None or VIEW_PARTS.isdisjoint(parts):
-        return pixels_of(read_image(image.path), image.size)
+        return pixels_of(read_image(image.path, settings.most_pixels), image.size)
 
     def size_to_read(height: int, width: int) -> tuple[int, int]:
         try:
@@ -61,9 +61,9 @@ def read_pixels(image: RatedImage, parts: Collection[Part], settings: Settings) 
         except UserError:
             return height, width  # told when the image is measured, where its size is known
 
-    view, size = read_reduced(image.path, size_to_read)
+    view, size = read_reduced(image.path, size_to_read, settings.most_pixels)
     nothing_more = VIEW_PARTS.issuperset(parts) or tuple(view.shape[-2:]) == size
-    return Pixels(size, view if nothing_more else read_image(image.path), view)
+    return Pixels(size, view if nothing_more else read_image(image.path, settings.most_pixels), view)
 
 
 def together(images: Iterable[tuple[Kept, Pixels | str]]) -> Iterator[list[tuple[Kept, Pixels | str]]]:

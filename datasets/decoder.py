@@ -11,21 +11,27 @@ to what:
 - Of an animation or a file of several pages the first image is read.
 - Floating-point samples are refused: the file does not say which value is white.
 - Colour profiles are not applied.
+
+A path may be anything that names itself by `str` and has `open("rb")`, such as a file inside an archive.
 """
 
 from __future__ import annotations
 
 import functools
+import io
+import os
+import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from configs import Settings
 from utils.errors import UserError
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
@@ -52,16 +58,29 @@ _TURNED = (5, 6, 7, 8)  # whose stored rows are the columns
 
 SizeOf: TypeAlias = Callable[[int, int], tuple[int, int]]
 
+# A file of fewer bytes that claims `Settings.most_pixels` is taken for one that is made to fill the memory.
+SMALL_FILE = 1_000_000
+MOST_PIXELS = Settings.most_pixels
+# How many first bytes tell what a file is.
+PREFIX = 16
 
-def read_image(path: str | Path) -> torch.Tensor:
+
+def read_image(path: str | Path, most_pixels: int = MOST_PIXELS) -> torch.Tensor:
     """The image in `path`: float32 (3, H, W), RGB in [0, 1].
+
+    Args:
+        path: of the file.
+        most_pixels: of a file under a megabyte.
 
     Raises `UserError` whatever is wrong with the file.
     """
-    return in_unit_range(decode_pixels(path))
+    with _opened(path, most_pixels) as image:
+        return in_unit_range(pixels_of(image))
 
 
-def read_reduced(path: str | Path, size_of: SizeOf) -> tuple[torch.Tensor, tuple[int, int]]:
+def read_reduced(
+    path: str | Path, size_of: SizeOf, most_pixels: int = MOST_PIXELS
+) -> tuple[torch.Tensor, tuple[int, int]]:
     """The image in `path` no larger than `size_of` says, and its own (H, W).
 
     A JPEG file is decoded at a half, a fourth or an eighth of its size where that is still larger, which is
@@ -70,10 +89,11 @@ def read_reduced(path: str | Path, size_of: SizeOf) -> tuple[torch.Tensor, tuple
     Args:
         path: of the file.
         size_of: maps (H, W) to (h, w), and (W, H) to (w, h).
+        most_pixels: of a file under a megabyte.
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with _opened(path) as image:
+    with _opened(path, most_pixels) as image:
         own = _upright_size(image)
         height, width = size_of(*own)
         if height * width >= own[0] * own[1]:
@@ -127,9 +147,14 @@ def is_image_file(path: Path) -> bool:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return True
         with path.open("rb") as file:
-            prefix = file.read(16).ljust(16, b"\0")
+            return begins_as_image(file.read(PREFIX))
     except OSError:
         return False
+
+
+def begins_as_image(prefix: bytes) -> bool:
+    """Whether a file is an image by its first `PREFIX` bytes."""
+    prefix = prefix.ljust(PREFIX, b"\0")
     accepts = (Image.OPEN[name][1] for name in _formats())
     return any(accept is not None and accept(prefix) is True for accept in accepts)
 
@@ -162,20 +187,67 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def _opened(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
     """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
     try:
-        # Pillow warns of a large image and refuses one of twice that size, 179 megapixels.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path, formats=_formats())
-        with opened as image:
+        with _file(path) as file, _open_image(file, path, most_pixels) as image:
             yield image
     except UserError:
         raise
     # Pillow's readers raise nearly everything on a broken file (struct.error, SyntaxError, KeyError ...).
     except Exception as error:
         raise UserError(f"{path}: {_reason(path, error)}.") from error
+
+
+@contextmanager
+def _file(path: str | Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, which must not change while they are read."""
+    file = Path(path) if isinstance(path, str) else path
+    if isinstance(file, Path) and not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
+        raise UserError(f"{path}: is a pipe or a device, not a file.")  # which might wait for ever
+    with file.open("rb") as opened:
+        before = _state(opened)
+        try:
+            yield opened
+        finally:
+            if _state(opened) != before:
+                raise UserError(f"{path}: changed while it was read.")
+
+
+def _state(file: IO[bytes]) -> tuple[int, int] | None:
+    if not isinstance(file, io.BufferedReader):
+        return None  # a copy out of an archive
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Image:
+    """The file as a Pillow image that is not loaded yet, of a size that is to be believed."""
+    # Pillow warns of a large image and refuses one of twice that size, 179 megapixels.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(file, formats=_formats())
+        except UnidentifiedImageError:
+            if not _size(file):
+                raise UserError(f"{path}: is empty.") from None
+            raise
+    if image.width * image.height > most_pixels and _size(file) < SMALL_FILE:
+        raise UserError(
+            f"{path}: claims {image.width}x{image.height} pixels in {_size(file):,} bytes; more than "
+            f"{most_pixels:,} are not believed of so small a file (--set most_pixels=N raises that)."
+        )
+    image.filename = str(path)
+    return image
+
+
+def _size(file: IO[bytes]) -> int:
+    """Bytes of an open file, whose place stays."""
+    place = file.tell()
+    file.seek(0, os.SEEK_END)
+    size = file.tell()
+    file.seek(place)
+    return size
 
 
 def _reason(path: str | Path, error: Exception) -> str:
@@ -189,9 +261,7 @@ def _reason(path: str | Path, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the limit for an image"
     if isinstance(error, UnidentifiedImageError):
-        return (
-            "is empty" if Path(path).stat().st_size == 0 else "is not an image in a format that can be read"
-        )
+        return "is not an image in a format that can be read"
     if isinstance(error, MemoryError):
         return "does not fit in memory"
     detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -1,0 +1,1 @@
+"""Scores of a collection of images: its table, its page and the maps that explain them."""

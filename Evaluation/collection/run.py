@@ -1,0 +1,202 @@
+"""Images in, a table of their scores out, row by row; what was interrupted goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from configs import VERSION
+from datasets.rated.sets import RatedImage
+from Evaluation.collection import table
+from Evaluation.collection.table import Row
+from Evaluation.grepq import GRepQ
+from utils.cli import say
+from utils.errors import UserError
+
+RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)", "q": "(0, 1.5)"}
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Settings that no score depends on.
+HOW = ("device", "engine", "jobs", "chunk", "most_pixels")
+# Images without a score that are named one by one.
+MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The table that is asked for, of the rows that `table.selected` takes; printed without `output`."""
+
+    output: Path | None = None
+    overwrite: bool = False
+    top: int | None = None
+    bottom: int | None = None
+    below: float | None = None
+    sort: str = "input"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the table holds every row."""
+        return self.top is None and self.bottom is None and self.below is None
+
+    @property
+    def as_they_come(self) -> bool:
+        """Whether rows can be printed as they are done."""
+        return self.whole and self.sort == "input"
+
+    def of(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of the table, of all rows in the order of the input."""
+        return table.selected(rows, self.top, self.bottom, self.below, self.sort)
+
+
+def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted) -> int:
+    """Score what has no row yet, write or print the table, and tell a summary; returns the exit status.
+
+    Returns:
+        0: all images have a score. 1: some have none. 130: interrupted, and what is done is kept.
+
+    Raises:
+        UserError: weights cannot be used, the table is of other weights or settings, or cannot be written.
+    """
+    head = head_of(model.load())
+    known = known_rows(wanted, head)
+    names = [image.name if not _as_parquet(wanted) else table.printable(image.name) for image in images]
+    waiting = [
+        image for name, image in zip(names, images, strict=True) if not (name in known and known[name].ok)
+    ]
+    if known:
+        kept = len(images) - len(waiting)
+        say(f"{wanted.output}: {kept} of {len(images)} images have a score and are kept.")
+    began, done, complete = time.monotonic(), 0, True
+    with ExitStack() as stack:
+        growing = None
+        if wanted.output is not None and waiting:
+            path = table.rows_file(wanted.output, wanted.whole)
+            growing = stack.enter_context(table.Growing(path, head, known.values()))
+        if wanted.output is None:
+            print(table.csv_head(head), end="")
+        try:
+            for row in _scored(model, waiting):
+                known[row.image] = row
+                done += 1
+                if growing is not None:
+                    growing.add(row)
+                if wanted.output is None and wanted.as_they_come:
+                    print(table.csv_line(row), end="", flush=True)
+        except KeyboardInterrupt:
+            complete = False
+    seconds = time.monotonic() - began
+    rows = [known[name] for name in names if name in known]
+    if wanted.output is not None:
+        _finish(wanted, head, rows, known, complete)
+    elif not wanted.as_they_come:
+        print(*map(table.csv_line, wanted.of(rows)), sep="", end="")
+    tell = say if wanted.output is None else print
+    for line in summary(model, rows, done / seconds if done else None):
+        tell(line)
+    return _status(rows, len(images), complete, wanted)
+
+
+def head_of(model: GRepQ) -> dict[str, Any]:
+    """All that the scores of a loaded model depend on, for the head of a table."""
+    settings = dataclasses.asdict(model.settings)
+    branches = {"q_low": model.encoders.has_low, "q_high": model.encoders.has_high}
+    ranges = {name: RANGES[name] for name, there in branches.items() if there}
+    if len(ranges) == 2:
+        ranges["q"] = RANGES["q"]
+    head = {
+        "score": model.name,
+        "direction": "higher is better",
+        "ranges": ranges,
+        **model.encoders.checksums(),
+        "pristine_sha256": model.pristine.patches_sha256 if model.encoders.has_low else None,
+        "settings": {name: value for name, value in settings.items() if name not in HOW},
+        "version": VERSION,
+    }
+    return json.loads(json.dumps(head))  # lists for tuples, as a file gives it back
+
+
+def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
+    """The rows by image that an earlier run left, of this command or of the whole table.
+
+    Raises:
+        UserError: they were made by other weights or settings.
+    """
+    if wanted.output is None or wanted.overwrite:
+        return {}
+    known: dict[str, Row] = {}
+    for path in (wanted.output, table.rows_file(wanted.output, whole=False)):
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        earlier, rows = table.read(path)
+        differing = [key for key in (*head, *earlier) if head.get(key) != earlier.get(key)]
+        if differing:
+            raise UserError(
+                f"{path}: its scores were made otherwise ({', '.join(dict.fromkeys(differing))}); name "
+                "another table with --output, or write over it with --overwrite."
+            )
+        known |= {row.image: row for row in rows}
+    return known
+
+
+def _as_parquet(wanted: Wanted) -> bool:
+    return wanted.output is not None and wanted.output.suffix.lower() == ".parquet"
+
+
+def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
+    rows = model.score_images(images)
+    for row in tqdm(rows, total=len(images), desc="Scoring", unit="image", disable=len(images) < 2):
+        yield table.row_of(row)
+
+
+def _finish(
+    wanted: Wanted, head: table.Head, rows: Sequence[Row], known: dict[str, Row], complete: bool
+) -> None:
+    """Write the table as it is asked for; its rows are kept beside it where it does not hold them all."""
+    assert wanted.output is not None
+    own = {row.image for row in rows}
+    others = [row for name, row in known.items() if name not in own]
+    if others:
+        say(f"{wanted.output}: keeps {len(others)} row(s) of other images.")
+    table.write(wanted.output, head, [*wanted.of(rows), *(others if wanted.whole else ())])
+    kept = table.rows_file(wanted.output, whole=False)
+    if wanted.whole:
+        kept.unlink(missing_ok=True)
+    else:
+        table.write(kept, head, [*rows, *others])
+
+
+def summary(model: GRepQ, rows: Sequence[Row], pace: float | None) -> list[str]:
+    """Count, failed, mean, quantiles and images a second, in words."""
+    scores = [row.score for row in rows if row.ok]
+    failed = len(rows) - len(scores)
+    speed = "" if pace is None else f", {pace:.1f} images a second"
+    lines = [f"{len(rows)} images: {len(scores)} scored, {failed} failed{speed}."]
+    if scores:
+        values = np.quantile(scores, QUANTILES)
+        shown = [f"{value:.4f} ({share:.0%})" for share, value in zip(QUANTILES, values, strict=True)]
+        lines.append(
+            f"{model.name}, {model.score_name} (higher is better): mean {np.mean(scores):.4f}, quantiles "
+            f"{', '.join(shown)}."
+        )
+    return lines
+
+
+def _status(rows: Sequence[Row], count: int, complete: bool, wanted: Wanted) -> int:
+    failed = [row for row in rows if not row.ok]
+    for row in failed[:MOST_NAMED]:
+        say(f"Not scored: {row.image}: {row.reason.rstrip('.')}.")
+    if len(failed) > MOST_NAMED:
+        say(f"Not scored: {len(failed) - MOST_NAMED} more; their rows say why.")
+    if not complete:
+        kept = f"are in {wanted.output}; the same command goes on" if wanted.output else "are printed above"
+        say(f"Interrupted: {len(rows)} of {count} rows {kept}.")
+        return 130
+    return 1 if failed else 0

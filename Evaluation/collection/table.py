@@ -1,0 +1,260 @@
+"""The table of a collection's scores: as CSV, JSON lines or Parquet, grown row by row and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from Evaluation.zeroshot import ScoreRow
+from utils.errors import UserError
+from utils.files import atomic_path, write_text
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+# Beside a table that cannot grow by rows, or does not hold all of them: all rows, as JSON lines.
+ROWS_SUFFIX = ".rows.jsonl"
+Head = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image's scores, higher is better; None is an empty cell.
+
+    `status` is "ok" or "failed"; `reason` says why it failed, or what was done to the image to score it.
+    """
+
+    image: str
+    width: int | None
+    height: int | None
+    q_low: float | None
+    q_high: float | None
+    q: float | None
+    status: str
+    reason: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has scores."""
+        return self.status == "ok"
+
+    @property
+    def score(self) -> float:
+        """The sum where there is one, else that of the branch that was computed; KeyError of a failed row."""
+        for value in (self.q, self.q_low, self.q_high):
+            if value is not None:
+                return value
+        raise KeyError(f"{self.image} has no score")
+
+
+_NUMBERS = {"width": int, "height": int, "q_low": float, "q_high": float, "q": float}
+COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+
+
+def row_of(scored: ScoreRow) -> Row:
+    """The row of an image that was scored or could not be."""
+    found = scored.status
+    status, reason = ("ok", ", ".join(found.notes)) if found.ok else ("failed", found.reason)
+    sizes = (scored.width, scored.height)
+    return Row(scored.image, *sizes, scored.q_low, scored.q_high, scored.q, status, reason)
+
+
+def check_output(output: Path) -> None:
+    """Raise `UserError` where a table could not be written, before the scores are computed."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{output}: a table is written as {', '.join(SUFFIXES)}; end the name so.")
+    if output.suffix.lower() == ".parquet":
+        _pyarrow(output)
+    if not output.parent.is_dir():
+        raise UserError(f"{output}: there is no folder {output.parent}.")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise UserError(f"{output}: cannot be written.")
+
+
+def csv_head(head: Head) -> str:
+    """The first lines of a CSV: what the scores are, as a comment, and the names of the columns."""
+    return f"# {json.dumps(head)}\n{','.join(COLUMNS)}\n"
+
+
+def csv_line(row: Row) -> str:
+    """A row as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(dataclasses.astuple(row))
+    return text.getvalue()
+
+
+def write(output: Path, head: Head, rows: Iterable[Row]) -> None:
+    """Write a whole table atomically, in the format of its ending."""
+    if output.suffix.lower() == ".parquet":
+        _write_parquet(output, head, rows)
+        return
+    begin, line = _TEXTS[output.suffix.lower()]
+    write_text(output, begin(head) + "".join(map(line, rows)))
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Head and rows of a table; a last row that was cut short is left out.
+
+    Raises:
+        UserError: it is no table of this project.
+    """
+    suffix, content = path.suffix.lower(), path.read_bytes()
+    try:
+        if suffix == ".parquet":
+            return _read_parquet(path)
+        text = content.decode("utf-8", "surrogateescape")
+        return _read_csv(text) if suffix == ".csv" else _read_lines(text)
+    except (ValueError, TypeError, KeyError, csv.Error):
+        raise UserError(
+            f"{path}: is no table of scores to go on with; name another, or write over it with --overwrite."
+        ) from None
+
+
+def rows_file(output: Path, whole: bool) -> Path:
+    """Where rows are written one by one: the table itself where it is text and is to hold them all."""
+    own = whole and output.suffix.lower() != ".parquet"
+    return output if own else output.with_name(output.name + ROWS_SUFFIX)
+
+
+class Growing:
+    """A table of text to which a row is added as it is done, so that nothing ends with the process."""
+
+    def __init__(self, path: Path, head: Head, rows: Iterable[Row]) -> None:
+        """Begin with what is known.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        self.path, self.line = path, _TEXTS[path.suffix.lower()][1]
+        write(path, head, rows)
+        # Without a buffer: what is not on the disk raises an error now, and is not lost later.
+        self.file = path.open("ab", buffering=0)
+
+    def add(self, row: Row) -> None:
+        """Write a row.
+
+        Raises:
+            UserError: the disk is full or gone.
+        """
+        line = self.line(row).encode("utf-8", "surrogateescape")
+        try:
+            written = self.file.write(line)
+            if written != len(line):
+                self.file.write(line[written:])  # which says why
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written any more ({error.strerror}); the rows that it has are kept, "
+                "and the same command goes on."
+            ) from None
+
+    def __enter__(self) -> Growing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+
+def _row(cells: Mapping[str, Any]) -> Row:
+    """A row of a file; ValueError or KeyError where it is none."""
+    values: dict[str, Any] = {name: cells[name] for name in COLUMNS}
+    for name, kind in _NUMBERS.items():
+        values[name] = None if values[name] in (None, "") else kind(values[name])
+    if values["status"] not in ("ok", "failed"):
+        raise ValueError(values["status"])
+    return Row(**values)
+
+
+def _read_csv(text: str) -> tuple[dict[str, Any], list[Row]]:
+    first, _, rest = text.partition("\n")
+    head = json.loads(first.removeprefix("#"))
+    names, *lines = csv.reader(io.StringIO(rest, newline=""))
+    if tuple(names) != COLUMNS:
+        raise ValueError(names)
+    if lines and (not text.endswith("\n") or len(lines[-1]) != len(COLUMNS)):
+        lines.pop()
+    return head, [_row(dict(zip(COLUMNS, cells, strict=True))) for cells in lines]
+
+
+def _read_lines(text: str) -> tuple[dict[str, Any], list[Row]]:
+    first, *lines = text[: text.rfind("\n") + 1].splitlines()
+    return json.loads(first)["head"], [_row(json.loads(line)) for line in lines]
+
+
+def _write_parquet(path: Path, head: Head, rows: Iterable[Row]) -> None:
+    pa = _pyarrow(path)
+    kinds = {int: pa.int64(), float: pa.float64()}
+    fields = [pa.field(name, kinds.get(_NUMBERS.get(name, str), pa.string())) for name in COLUMNS]
+    cells = [{**dataclasses.asdict(row), "image": printable(row.image)} for row in rows]
+    schema = pa.schema(fields, {key: json.dumps(value) for key, value in head.items()})
+    with atomic_path(path) as part:
+        pa.parquet.write_table(pa.Table.from_pylist(cells, schema), part)
+
+
+def _read_parquet(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    pa = _pyarrow(path)
+    table = pa.parquet.read_table(path)
+    known = (table.schema.metadata or {}).items()
+    head = {key.decode(): json.loads(value) for key, value in known if not key.startswith(b"ARROW:")}
+    return head, [_row(cells) for cells in table.to_pylist()]
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(f"{path}: Parquet needs pyarrow: 'pip install pyarrow', or end it .csv.") from None
+    return pyarrow
+
+
+def printable(name: str) -> str:
+    """A name of a file as UTF-8 can hold it: bytes that it cannot are written as backslash and number."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _json_line(row: Row) -> str:
+    return json.dumps(dataclasses.asdict(row)) + "\n"
+
+
+_TEXTS = {
+    ".csv": (csv_head, csv_line),
+    ".jsonl": (lambda head: json.dumps({"head": head}) + "\n", _json_line),
+}
+
+
+def selected(
+    rows: Sequence[Row], top: int | None, bottom: int | None, below: float | None, sort: str
+) -> list[Row]:
+    """Rows as they are asked for; failed ones go last where rows are ordered, and out where some are chosen.
+
+    Args:
+        rows: in the order of the input.
+        top: so many of the best.
+        bottom: so many of the worst, after these.
+        below: of scores below this alone.
+        sort: "input", "name", "best" or "worst"; of some that are chosen "input" is by score.
+    """
+    good = [row for row in rows if row.ok and (below is None or row.score < below)]
+    best = sorted(good, key=lambda row: -row.score)
+    if top is not None or bottom is not None:
+        first, last = top or 0, bottom or 0
+        chosen = [*best[:first], *best[first:][::-1][:last]]
+        return chosen if sort == "input" else _sorted(chosen, sort)
+    return _sorted(good if below is not None else rows, sort)
+
+
+def _sorted(rows: Sequence[Row], sort: str) -> list[Row]:
+    if sort == "input":
+        return list(rows)
+    if sort == "name":
+        return sorted(rows, key=lambda row: row.image)
+    sign = -1 if sort == "best" else 1
+    return sorted(rows, key=lambda row: (not row.ok, sign * row.score if row.ok else 0))

@@ -1,0 +1,63 @@
+"""Score images: files, folders with all below, archives, patterns and lists of them, into one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs import Settings
+from utils.cli import MODEL_FLAGS, SCORE_FLAGS, add_fields, add_set, command, make_parser, say, with_fields
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all scored, 1 some could not be, 2 could not start, 130 interrupted."""
+    parser = make_parser(__doc__, __file__)
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATH", help="file, folder, .zip, .tar, or a pattern in quotes")
+    add(
+        "--list",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file of paths, one a line; - is standard input",
+    )
+    add("--output", type=Path, help="table, .csv, .jsonl or .parquet; where it is there it is gone on with; "
+        "default: rows on standard output")  # fmt: skip
+    add("--overwrite", action="store_true", help="begin the table anew")
+    add("--top", type=int, metavar="N", help="of the rows the N best alone")
+    add("--bottom", type=int, metavar="N", help="of the rows the N worst alone")
+    add("--below", type=float, metavar="Q", help="of the rows those with a score below Q alone")
+    add("--sort", choices=("input", "name", "best", "worst"), default="input",
+        help="order of the rows; default: as the images were named")  # fmt: skip
+    add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
+    add_set(parser, "Settings")
+    args = parser.parse_args(argv)
+    settings = with_fields(Settings(), args)
+    if not (args.paths or args.list):
+        parser.error("name images: files, folders, archives, patterns, or a list of them with --list FILE.")
+    for flag in ("top", "bottom"):
+        if getattr(args, flag) is not None and getattr(args, flag) < 1:
+            parser.error(f"--{flag} takes a number of 1 or more.")
+
+    # Only now: wrong arguments and --help do not wait for torch.
+    from datasets.collection import find_images
+    from Evaluation.collection.run import Wanted, score_collection
+    from Evaluation.collection.table import check_output
+    from Evaluation.grepq import GRepQ
+    from Evaluation.ranks import helped_the_first
+
+    if helped_the_first(settings):
+        return 0
+    if args.output is not None:
+        check_output(args.output)
+    found = find_images(args.paths, args.list)
+    for sentence in found.sentences():
+        say(sentence)
+    wanted = Wanted(args.output, args.overwrite, args.top, args.bottom, args.below, args.sort)
+    return score_collection(GRepQ(settings, say), found.images, wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
