@@ -25,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--output", type=Path, help="table, .csv, .jsonl or .parquet; where it is there it is gone on with; "
         "default: rows on standard output")  # fmt: skip
+    add("--engine", choices=("local", "ray"), default="local", dest="runner",
+        help="ray: by workers of Ray, --output is a folder of Parquet shards; default: local")  # fmt: skip
     add("--overwrite", action="store_true", help="begin the table anew")
     add("--top", type=int, metavar="N", help="of the rows the N best alone")
     add("--bottom", type=int, metavar="N", help="of the rows the N worst alone")
@@ -40,8 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in ("top", "bottom"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             parser.error(f"--{flag} takes a number of 1 or more.")
+    if args.runner == "ray" and (args.top, args.bottom, args.below, args.sort) != (None, None, None, "input"):
+        parser.error(
+            "--top, --bottom, --below and --sort do not go with --engine ray, which keeps every row."
+        )
 
     # Only now: wrong arguments and --help do not wait for torch.
+    if args.runner == "ray":
+        from Evaluation.collection.by_ray import score_by_ray
+
+        return score_by_ray(settings, args.paths, args.list, args.output, args.overwrite)
     from datasets.collection import find_images
     from Evaluation.collection.run import Wanted, score_collection
     from Evaluation.collection.table import check_output
