@@ -1,0 +1,74 @@
+"""Small copies of images and their quality maps as pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from datasets.decoder import read_reduced
+from datasets.rated.sets import RatedImage
+from Evaluation.collection.maps import QualityMap
+
+# From where on a map is as bright as it can be: more than nearly all patches of photographs have.
+MOST_DISTANCE, MOST_DISTORTION = 25.0, 1.6
+# Of a map: pixels of its longer side, steps of its colours, and how much of the image the worst covers.
+MAP_SIDE, STEPS, OPACITY = 40, 32, 0.85
+COLOURS = "inferno"
+
+
+def small_copy(image: RatedImage, side: int, most_pixels: int) -> Image.Image:
+    """The image, no side longer than `side` pixels.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+
+    def size_to_read(height: int, width: int) -> tuple[int, int]:
+        scale = min(1.0, side / max(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    pixels, _ = read_reduced(image.path, size_to_read, most_pixels)  # (3, h, w); 16-bit grey at its own size
+    copy = Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    copy.thumbnail((side, side))
+    return copy
+
+
+def heat(values: np.ndarray, found: QualityMap, most: float, shape: tuple[int, int]) -> Image.Image:
+    """A map (rows, columns) as a picture of (height, width) `shape`, to be laid over the image.
+
+    Of few colours, so that it takes few bytes: from clear, where the value is 0, to bright at `most` and more.
+    """
+    height, width = shape
+    # Linear between the middles of patches, and beyond the outermost as these.
+    across = np.stack([np.interp((np.arange(width) + 0.5) / width, found.columns, row) for row in values])
+    whole = np.stack([np.interp((np.arange(height) + 0.5) / height, found.rows, one) for one in across.T], 1)
+    share = np.linspace(0, 1, STEPS)
+    picture = Image.fromarray((whole / most * (STEPS - 1)).round().clip(0, STEPS - 1).astype(np.uint8), "P")
+    picture.putpalette((matplotlib.colormaps[COLOURS](share)[:, :3] * 255).round().astype(np.uint8).tobytes())
+    picture.info["transparency"] = (share * OPACITY * 255).round().astype(np.uint8).tobytes()
+    return picture
+
+
+def maps_of(found: QualityMap) -> dict[str, tuple[np.ndarray, float]]:
+    """The maps that there are by name, each with the value at which it is as bright as it can be."""
+    maps = {"distance": (found.distance, MOST_DISTANCE)}
+    if found.distortion is not None:
+        maps["distortion"] = (found.distortion, MOST_DISTORTION)
+    return maps
+
+
+def map_size(width: int, height: int) -> tuple[int, int]:
+    """(height, width) of a small map of an image of this shape."""
+    scale = MAP_SIDE / max(width, height)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def as_uri(picture: Image.Image, kind: str, **options: object) -> str:
+    """A picture as part of a page, as "PNG", "JPEG" or "WEBP"."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
