@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--below", type=float, metavar="Q", help="of the rows those with a score below Q alone")
     add("--sort", choices=("input", "name", "best", "worst"), default="input",
         help="order of the rows; default: as the images were named")  # fmt: skip
+    add("--report", type=Path, metavar="FILE.html", help="a page: scores, best and worst, where they look "
+        "distorted")  # fmt: skip
+    add("--maps", type=Path, metavar="DIR", help="folder for a quality map of each image of the table")
     add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
     add_set(parser, "Settings")
     args = parser.parse_args(argv)
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only now: wrong arguments and --help do not wait for torch.
     from datasets.collection import find_images
     from Evaluation.collection.run import Wanted, score_collection
-    from Evaluation.collection.table import check_output
+    from Evaluation.collection.table import check_output, check_page
     from Evaluation.grepq import GRepQ
     from Evaluation.ranks import helped_the_first
 
@@ -52,10 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args.output is not None:
         check_output(args.output)
+    if args.report is not None:
+        check_page(args.report)
     found = find_images(args.paths, args.list)
     for sentence in found.sentences():
         say(sentence)
-    wanted = Wanted(args.output, args.overwrite, args.top, args.bottom, args.below, args.sort)
+    wanted = Wanted(
+        args.output, args.overwrite, args.top, args.bottom, args.below, args.sort, args.report, args.maps
+    )
     return score_collection(GRepQ(settings, say), found.images, wanted)
 
 

@@ -52,12 +52,12 @@ class QualityMap:
 
     @property
     def words(self) -> str:
-        """ "defocus 0.6, JPEG 0.3"; empty where nothing is named."""
+        """The named distortions, as in "blur 0.6, JPEG 0.3"; empty where there are none."""
         return ", ".join(f"{name} {level:.1f}" for name, level in self.named)
 
 
 def map_grid(view: torch.Tensor, size: int) -> torch.Tensor:
-    """Patches from border to border, at most 16 x 16, which overlap by half or less: (rows, columns, 3, p, p).
+    """Patches from border to border, at most 16 x 16, half a patch apart or more: (rows, columns, 3, p, p).
 
     Args:
         view: (3, H, W), no side under `size`.
@@ -93,13 +93,14 @@ def quality_map(
         UserError: a feature is not finite.
     """
     features = check_finite(features)
-    middles = [(np.array(starts(length, size)) + size / 2) / length for length in view]
+    rows, columns = ((np.array(starts(length, size)) + size / 2) / length for length in view)
     distance = patch_distances(features, pristine, regularisation)
     if not targets:
-        return QualityMap(distance, None, *middles)
+        return QualityMap(distance, None, rows, columns)
     mean = centre_weights(*features.shape[:2]) @ features.flatten(0, 1)
     named = named_distortions(dict(zip(targets, mean.tolist(), strict=False)))
-    return QualityMap(distance, distortion_regression(features, targets).numpy(), *middles, named)
+    distortion = distortion_regression(features, targets).numpy()
+    return QualityMap(distance, distortion, rows, columns, named)
 
 
 def named_distortions(told: Mapping[str, float]) -> tuple[tuple[str, float], ...]:

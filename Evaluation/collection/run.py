@@ -21,6 +21,7 @@ from Evaluation.collection.table import Row
 from Evaluation.grepq import GRepQ
 from utils.cli import say
 from utils.errors import UserError
+from utils.files import write_text
 
 RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)", "q": "(0, 1.5)"}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -40,6 +41,9 @@ class Wanted:
     bottom: int | None = None
     below: float | None = None
     sort: str = "input"
+    # A page on all images, and a folder of quality maps of those in the table.
+    report: Path | None = None
+    maps: Path | None = None
 
     @property
     def whole(self) -> bool:
@@ -99,9 +103,13 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     elif not wanted.as_they_come:
         print(*map(table.csv_line, wanted.of(rows)), sep="", end="")
     tell = say if wanted.output is None else print
-    for line in summary(model, rows, done / seconds if done else None):
+    lines = summary(model, rows, done / seconds if done else None)
+    for line in lines:
         tell(line)
-    return _status(rows, len(images), complete, wanted)
+    status = _status(rows, len(images), complete, wanted)
+    if complete:
+        _explain(model, dict(zip(names, images, strict=True)), rows, wanted, lines)
+    return status
 
 
 def head_of(model: GRepQ) -> dict[str, Any]:
@@ -144,6 +152,28 @@ def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
             )
         known |= {row.image: row for row in rows}
     return known
+
+
+def _explain(
+    model: GRepQ, images: dict[str, RatedImage], rows: Sequence[Row], wanted: Wanted, lines: Sequence[str]
+) -> None:
+    """Draw the maps and write the page that are asked for."""
+    if wanted.report is None and wanted.maps is None:
+        return
+    # Only now: matplotlib takes half a second.
+    from Evaluation.collection import explain, page
+
+    if wanted.maps is not None:
+        chosen = [(row, images[row.image]) for row in wanted.of(rows) if row.ok]
+        drawn = explain.write_maps(model, chosen, wanted.maps, wanted.overwrite)
+        say(f"{wanted.maps}: {drawn} quality map(s) drawn.")
+    if wanted.report is not None:
+        shown = page.shown(rows)
+        chosen = [(row, images[row.image]) for row in shown if row.ok]
+        explained = list(explain.explain(model, chosen, page.side_of(shown), "Page"))
+        text = page.page("Image quality", (*lines, model.encoders.line()), rows, explained, model.score_name)
+        write_text(wanted.report, text, errors="backslashreplace")
+        say(f"{wanted.report}: {wanted.report.stat().st_size / 1e6:.1f} MB.")
 
 
 def _as_parquet(wanted: Wanted) -> bool:

@@ -71,6 +71,17 @@ def check_output(output: Path) -> None:
         raise UserError(f"{output}: a table is written as {', '.join(SUFFIXES)}; end the name so.")
     if output.suffix.lower() == ".parquet":
         _pyarrow(output)
+    _check_place(output)
+
+
+def check_page(path: Path) -> None:
+    """Raise `UserError` where a page could not be written, before the scores are computed."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{path}: a page is written as .html; end the name so.")
+    _check_place(path)
+
+
+def _check_place(output: Path) -> None:
     if not output.parent.is_dir():
         raise UserError(f"{output}: there is no folder {output.parent}.")
     if output.is_dir() or not os.access(output.parent, os.W_OK):
