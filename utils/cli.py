@@ -152,7 +152,7 @@ def command(main: Main) -> Main:
         try:
             return main(argv)
         except BrokenPipeError:
-            # Who reads the output has enough of it, as `head` does. Python would complain once more at its end.
+            # Who reads the output has enough of it, as `head` does. Python would complain again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except UserError as error:

@@ -88,8 +88,12 @@ def page(
 
 
 def common_folder(names: Sequence[str]) -> str:
-    """What all names of files begin with, up to a slash; "" where they have no folder in common."""
-    return os.path.commonprefix(names)[: os.path.commonprefix(names).rfind("/") + 1]
+    """The folder that all files are in, with a slash at its end; "" where there is none."""
+    try:
+        folder = os.path.commonpath([Path(name).parent for name in names])
+    except ValueError:  # no names, or some from the root and some not
+        return ""
+    return f"{folder}/" if folder not in (".", "", "/") else ""
 
 
 def _pictures(explained: Sequence[Explained], folder: str) -> list[dict[str, Any]]:
@@ -102,9 +106,10 @@ def _pictures(explained: Sequence[Explained], folder: str) -> list[dict[str, Any
                 heat = draw.heat(values, one.map, most, draw.map_size(*one.copy.size))
                 maps[name] = draw.as_uri(heat.convert("RGBA"), "WEBP", lossless=True, method=6)
         words = "" if one.map is None else one.map.words
+        row = one.row
         found.append({
-            "name": _printable(one.row.image.removeprefix(folder)), "score": f"{one.row.score:.4f}", "copy": copy, "maps": maps,
-            "size": [one.row.width, one.row.height], "words": words, "reason": one.row.reason,
+            "name": _printable(row.image.removeprefix(folder)), "score": f"{row.score:.4f}", "copy": copy,
+            "maps": maps, "size": [row.width, row.height], "words": words, "reason": row.reason,
         })  # fmt: skip
     return found
 

@@ -71,10 +71,9 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     """
     head = head_of(model.load())
     known = known_rows(wanted, head)
-    names = [image.name if not _as_parquet(wanted) else table.printable(image.name) for image in images]
-    waiting = [
-        image for name, image in zip(names, images, strict=True) if not (name in known and known[name].ok)
-    ]
+    if wanted.output is not None and wanted.output.suffix.lower() == ".parquet":
+        images = [dataclasses.replace(image, name=table.printable(image.name)) for image in images]
+    waiting = [image for image in images if not (image.name in known and known[image.name].ok)]
     if known:
         kept = len(images) - len(waiting)
         say(f"{wanted.output}: {kept} of {len(images)} images have a score and are kept.")
@@ -97,7 +96,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
         except KeyboardInterrupt:
             complete = False
     seconds = time.monotonic() - began
-    rows = [known[name] for name in names if name in known]
+    rows = [known[image.name] for image in images if image.name in known]
     if wanted.output is not None:
         _finish(wanted, head, rows, known, complete)
     elif not wanted.as_they_come:
@@ -108,7 +107,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
         tell(line)
     status = _status(rows, len(images), complete, wanted)
     if complete:
-        _explain(model, dict(zip(names, images, strict=True)), rows, wanted, lines)
+        _explain(model, {image.name: image for image in images}, rows, wanted, lines)
     return status
 
 
@@ -174,10 +173,6 @@ def _explain(
         text = page.page("Image quality", (*lines, model.encoders.line()), rows, explained, model.score_name)
         write_text(wanted.report, text, errors="backslashreplace")
         say(f"{wanted.report}: {wanted.report.stat().st_size / 1e6:.1f} MB.")
-
-
-def _as_parquet(wanted: Wanted) -> bool:
-    return wanted.output is not None and wanted.output.suffix.lower() == ".parquet"
 
 
 def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
