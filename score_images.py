@@ -23,17 +23,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="file of paths, one a line; - is standard input",
     )
-    add("--output", type=Path, help="table, .csv, .jsonl or .parquet; where it is there it is gone on with; "
-        "default: rows on standard output")  # fmt: skip
+    add("--output", type=Path, help="table of all, .csv, .jsonl or .parquet; where it is there it is gone on "
+        "with; default: rows are printed")  # fmt: skip
     add("--overwrite", action="store_true", help="begin the table anew")
-    add("--top", type=int, metavar="N", help="of the rows the N best alone")
-    add("--bottom", type=int, metavar="N", help="of the rows the N worst alone")
-    add("--below", type=float, metavar="Q", help="of the rows those with a score below Q alone")
+    add("--top", type=int, metavar="N", help="print the N best")
+    add("--bottom", type=int, metavar="N", help="print the N worst")
+    add("--below", type=float, metavar="Q", help="print those with a score below Q")
     add("--sort", choices=("input", "name", "best", "worst"), default="input",
         help="order of the rows; default: as the images were named")  # fmt: skip
     add("--report", type=Path, metavar="FILE.html", help="a page: scores, best and worst, where they look "
         "distorted")  # fmt: skip
-    add("--maps", type=Path, metavar="DIR", help="folder for a quality map of each image of the table")
+    add("--maps", type=Path, metavar="DIR", help="folder for quality maps of the images, or of "
+        "those that are chosen")  # fmt: skip
     add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
     add_set(parser, "Settings")
     args = parser.parse_args(argv)

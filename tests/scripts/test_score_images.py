@@ -27,13 +27,14 @@ LOW = ("--branch", "low", "--device", "cpu")
 
 
 def rows_of(text):
-    """Head and rows of a CSV."""
-    first, _, rest = text.partition("\n")
-    return json.loads(first.removeprefix("# ")), list(csv.DictReader(io.StringIO(rest, newline="")))
+    """The rows of a CSV."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def read(path):
-    return rows_of(path.read_bytes().decode("utf-8", "surrogateescape"))
+    """Head and rows of a table."""
+    first, _, rest = path.read_bytes().decode("utf-8", "surrogateescape").partition("\n")
+    return json.loads(first.removeprefix("# ")), rows_of(rest)
 
 
 def picture(path, size=(120, 110), seed=0, kind="PNG"):
@@ -138,16 +139,18 @@ def test_rows_are_selected_and_ordered(tmp_path, run_script):
     assert names(1, 9, None, "input") == "cbda" and names(None, None, 0.3, "input") == "bd"
     assert names(None, 1, 0.3, "name") == "b" and names(3, None, None, "name") == "acd"
 
-    output = tmp_path / "worst.jsonl"
-    call = ("score_images", *LOW, SAMPLES, "--bottom", 2, "--output", output)
-    assert run_script(*call)[0] == 0
-    found = [Path(row.image).name for row in table.read(output)[1]]
-    assert found == ["rocket_gaussian_blur+jpeg_0.70.jpg", "coffee_dark_noise_0.90.jpg"]
-    # The rows that the table does not hold are not scored again.
-    _, _, errors = run_script(*call)
-    assert "13 of 13 images have a score" in errors
-    _, printed, _ = run_script("score_images", *LOW, SAMPLES / "coffee.jpg", "--below", 0.2)
-    assert rows_of(printed)[1] == []
+    output = tmp_path / "scores.jsonl"
+    call = ("score_images", *LOW, SAMPLES, "--bottom", 2, "--sort", "worst", "--output", output)
+    status, printed, _ = run_script(*call)
+    worst = ["rocket_gaussian_blur+jpeg_0.70.jpg", "coffee_dark_noise_0.90.jpg"]
+    assert status == 0 and [Path(row["image"]).name for row in rows_of(printed)] == worst
+    # The table has all, in the order that is asked for.
+    _, rows = table.read(output)
+    assert len(rows) == 13 and [Path(row.image).name for row in rows[:2]] == worst
+    status, printed, errors = run_script(*call[:3], SAMPLES, "--below", 0.1, "--output", output)
+    assert "13 of 13 images have a score" in errors and len(rows_of(printed)) == 2
+    _, printed, errors = run_script("score_images", *LOW, SAMPLES / "coffee.jpg", "--below", 0.2)
+    assert rows_of(printed) == [] and "1 images: 1 scored" in errors
 
 
 def test_what_names_images(tmp_path, run_script, monkeypatch):
@@ -176,7 +179,7 @@ def test_what_names_images(tmp_path, run_script, monkeypatch):
         "z.zip/in/a, 1.png", "t.tar/b.png", "t.tar/deep/c.png", "t.tar.gz/b.png", "t.tar.gz/deep/c.png"
     ]  # fmt: skip
     status, printed, _ = run_script("score_images", *LOW, "z.zip", "t.tar.gz", "p/a.png", "none.png")
-    _, rows = rows_of(printed)
+    rows = rows_of(printed)
     assert status == 1 and [row["status"] for row in rows] == ["ok"] * 4 + ["failed"]
     assert rows[0]["q_low"] == rows[3]["q_low"] and rows[4]["reason"] == "there is no such file."
     for call, words in (
@@ -220,7 +223,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(tmp_path, run_script, mo
 
     monkeypatch.setattr(os, "scandir", scandir)
     status, printed, _ = run_script("score_images", *LOW, tmp_path / "p")
-    _, rows = rows_of(printed)
+    rows = rows_of(printed)
     assert status == 1 and [row["status"] for row in rows] == ["ok", "failed"]
     assert rows[1]["image"].endswith("p/closed") and "cannot be listed (Permission" in rows[1]["reason"]
 
@@ -240,7 +243,7 @@ def test_files_that_vanish_or_grow_while_they_are_read(tmp_path, run_script, mon
 
     monkeypatch.setattr(Image, "open", open_later)
     status, printed, _ = run_script("score_images", *LOW, *paths)
-    _, rows = rows_of(printed)
+    rows = rows_of(printed)
     assert status == 1 and [row["status"] for row in rows] == ["ok", "failed", "failed"]
     assert [row["reason"] for row in rows[1:]] == ["there is no such file.", "changed while it was read."]
 
@@ -295,7 +298,7 @@ def test_a_full_disk_keeps_the_rows_that_fit(tmp_path):
 
 def test_output_that_is_closed_ends_quietly(tmp_path):
     process = start(many(tmp_path / "p", 20))
-    assert process.stdout.readline().startswith("# {")
+    assert process.stdout.readline().startswith("image,width")
     process.stdout.close()
     errors = process.stderr.read()
     assert process.wait(60) == 0 and "Traceback" not in errors and "Broken pipe" not in errors, errors
