@@ -16,15 +16,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__, __file__)
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="file, folder, .zip, .tar, or a pattern in quotes")
-    add(
-        "--list",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="file of paths, one a line; - is standard input",
-    )
+    add("--list", action="append", default=[], metavar="FILE",
+        help="file of paths, one a line; - is standard input")  # fmt: skip
     add("--output", type=Path, help="table of all, .csv, .jsonl or .parquet; where it is there it is gone on "
         "with; default: rows are printed")  # fmt: skip
+    add("--engine", choices=("local", "ray"), default="local", dest="runner",
+        help="ray: by workers of Ray, --output is a folder of Parquet shards; default: local")  # fmt: skip
     add("--overwrite", action="store_true", help="begin the table anew")
     add("--top", type=int, metavar="N", help="print the N best")
     add("--bottom", type=int, metavar="N", help="print the N worst")
@@ -44,8 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in ("top", "bottom"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             parser.error(f"--{flag} takes a number of 1 or more.")
+    chosen = (args.top, args.bottom, args.below, args.report, args.maps, args.sort)
+    if args.runner == "ray" and chosen != (None, None, None, None, None, "input"):
+        parser.error("--engine ray writes every row; --top, --report and the like do not go with it.")
 
     # Only now: wrong arguments and --help do not wait for torch.
+    if args.runner == "ray":
+        from Evaluation.collection.by_ray import score_by_ray
+
+        return score_by_ray(settings, args.paths, args.list, args.output, args.overwrite)
     from datasets.collection import find_images
     from Evaluation.collection.run import Wanted, score_collection
     from Evaluation.collection.table import check_output, check_page

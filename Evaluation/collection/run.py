@@ -202,10 +202,14 @@ def _finish(output: Path, head: table.Head, rows: Sequence[Row], known: Mapping[
 def summary(model: GRepQ, rows: Sequence[Row], pace: float | None) -> list[str]:
     """Count, failed, mean, quantiles and images a second, in words."""
     scores = [row.score for row in rows if row.ok]
-    failed = len(rows) - len(scores)
+    return summary_of(model, scores, len(rows) - len(scores), pace)
+
+
+def summary_of(model: GRepQ, scores: Sequence[float], failed: int, pace: float | None) -> list[str]:
+    """As `summary`, of the scores alone and of how many images have none."""
     speed = "" if pace is None else f", {pace:.1f} images a second"
-    lines = [f"{len(rows)} images: {len(scores)} scored, {failed} failed{speed}."]
-    if scores:
+    lines = [f"{len(scores) + failed} images: {len(scores)} scored, {failed} failed{speed}."]
+    if len(scores):
         values = np.quantile(scores, QUANTILES)
         shown = [f"{value:.4f} ({share:.0%})" for share, value in zip(QUANTILES, values, strict=True)]
         lines.append(

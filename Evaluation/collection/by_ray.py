@@ -1,0 +1,259 @@
+"""The scores of a collection by workers of Ray, as a folder of Parquet shards that is gone on with.
+
+Workers measure; the process that began them, the driver, alone writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import pickle
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from configs import Settings
+from datasets.rated.sets import RatedImage
+from Evaluation.collection import table
+from Evaluation.collection.ray_images import Found, Named, digests, find, packed, unpacked
+from Evaluation.collection.run import head_of, summary_of
+from Evaluation.collection.shards import Shards, check_folder, digest
+from Evaluation.collection.table import Row
+from Evaluation.grepq import GRepQ
+from Evaluation.processes import threads_each
+from utils.cli import say
+from utils.errors import UserError
+
+# Paths that a worker is given at a time, and bytes of images.
+TASK_IMAGES, TASK_BYTES = 64, 32 << 20
+# An image that was alone with its worker when this ended, so many times, is not given to another.
+MOST_LOST = 2
+# Memory of the cluster that is begun on this machine for what its processes share.
+STORE_BYTES = 1 << 30
+
+
+def score_by_ray(
+    settings: Settings, paths: Sequence[str], lists: Sequence[str], output: Path | None, overwrite: bool
+) -> int:
+    """Score what has no score yet into shards in the folder `output`, and tell a summary of all they hold.
+
+    Returns:
+        The exit status, as `score_collection`.
+
+    Raises:
+        UserError: Ray is missing or gone, or as `score_collection`.
+    """
+    ray, folder, found = _ray(), check_folder(output), find(paths, lists)
+    model = GRepQ(dataclasses.replace(settings, jobs=1, device="cpu"), say)
+    shards = Shards(folder, head_of(model.load()), overwrite)
+    images = [image for image in found.images if digest(image.name) not in shards.done]
+    if shards.done:
+        left = f"; of {len(found.images)} images {len(images)} are left" if found.images else ""
+        say(f"{folder}: holds {len(shards.done)} images with a score, which are kept{left}.")
+    began, passed_over, complete = time.monotonic(), 0, True
+    total = None if found.sources else len(images)
+    try:
+        with shards, tqdm(total=total, desc="Scoring", unit="image", disable=total in (0, 1)) as bar:
+            for rows, others in _scored(ray, settings, Found(images, found.sources), shards):
+                shards.add(rows)
+                passed_over += others
+                bar.update(len(rows))
+    except KeyboardInterrupt:
+        complete = False
+    if passed_over:
+        say(f"Passed over, because they are no images: {passed_over} file(s).")
+    for sentence in shards.sentences():
+        say(sentence)
+    pace = shards.added / (time.monotonic() - began) if shards.added else None
+    for line in summary_of(model, shards.scores, len(shards.failed), pace):
+        print(line)
+    if not complete:
+        say(f"Interrupted: {shards.added} new rows are in {folder}; the same command goes on.")
+        return 130
+    return 1 if shards.new_failed else 0
+
+
+class Attempts:
+    """How often the same work was begun and not ended, for all workers."""
+
+    def __init__(self) -> None:
+        self.begun: Counter[bytes] = Counter()
+
+    def begin(self, work: bytes) -> int:
+        """How often it was begun before and not ended."""
+        self.begun[work] += 1
+        return self.begun[work] - 1
+
+    def end(self, work: bytes) -> None:
+        """It is done."""
+        del self.begun[work]
+
+
+class Worker:
+    """The model of a process of Ray."""
+
+    def __init__(
+        self, settings: Settings, head: table.Head, threads: int, folder: str, attempts: Any
+    ) -> None:
+        """Read the weights.
+
+        Raises:
+            UserError: they are not those of the driver.
+        """
+        with contextlib.suppress(OSError):  # not there on another machine, where paths have to be whole
+            os.chdir(folder)
+        torch.set_num_threads(threads)
+        self.model, self.attempts = GRepQ(settings), attempts
+        if head_of(self.model.load()) != head:
+            raise UserError(f"{platform.node()}: has other weights or another version than where this began.")
+
+    def __call__(self, block: Any) -> dict[str, list[bytes]]:
+        """The rows of some images, and how many of these are no images."""
+        images = unpacked(block)
+        wanted = [one for one in images if not isinstance(one.path, Named) or one.path.is_image]
+        # Where a worker ended over these images, each by itself tells which of them it is.
+        key = digest("\0".join(one.name for one in wanted))
+        if not self._begin(key):
+            rows = [table.row_of(row) for row in self.model.score_images(wanted)]
+        else:
+            rows = [self._alone(one) for one in wanted]
+        self.attempts.end.remote(key)
+        return {"rows": [pickle.dumps((rows, len(images) - len(wanted)))]}
+
+    def _begin(self, work: bytes) -> int:
+        import ray
+
+        return ray.get(self.attempts.begin.remote(work))
+
+    def _alone(self, image: RatedImage) -> Row:
+        key = digest(image.name)
+        lost = self._begin(key)
+        if lost >= MOST_LOST:
+            reason = f"its process ended {lost} times while it was measured: memory may be short."
+            return Row(image.name, None, None, None, None, None, "failed", reason)
+        row = table.row_of(next(self.model.score_images([image])))
+        self.attempts.end.remote(key)
+        return row
+
+
+def _scored(ray: Any, settings: Settings, found: Found, shards: Shards) -> Iterator[tuple[list[Row], int]]:
+    """Rows as they are done, and with each some how many files were no images.
+
+    Raises:
+        UserError: a worker cannot begin, files cannot be read, or the cluster is gone.
+    """
+    if not found.images and not found.sources:
+        return
+    try:
+        _connect(ray)
+        size = max(1, min(TASK_IMAGES, len(found.images) // (4 * settings.jobs)))
+        blocks = [packed(found.images[k : k + size]) for k in range(0, len(found.images), size)]
+        parts = [ray.data.from_arrow(blocks)] if blocks else []
+        known = ray.put(digests(shards.done))
+        parts += [source.dataset(ray, known) for source in found.sources]
+        images = parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+        # Ray begins a worker that is lost, and its work, anew.
+        attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
+        scored = images.map_batches(
+            Worker, batch_size=None, batch_format="pyarrow", **_share(ray, settings, shards.head, attempts)
+        )
+        for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield from map(pickle.loads, batch["rows"].to_pylist())
+    except ray.exceptions.RayError as error:
+        raise _told(ray, error) from error
+    finally:
+        ray.shutdown()
+
+
+def _told(ray: Any, error: BaseException) -> BaseException:
+    """What a user can mend of what ended the work, in one sentence; else the error as it is."""
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    if isinstance(cause, UserError):
+        return UserError(str(cause))
+    if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(cause, OSError | ValueError):
+        return error
+    reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+    return UserError(f"{reason}; the rows that are written are kept, and the same command goes on.")
+
+
+def _connect(ray: Any) -> None:
+    """Join the cluster of RAY_ADDRESS, or begin one on this machine; without its talk."""
+    # Workers import what this process does from where it does.
+    root = Path(__file__).resolve().parents[__name__.count(".")]
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    address, options = os.environ.get("RAY_ADDRESS") or "local", {}
+    if address == "local":
+        shared = Path("/dev/shm")
+        free = shutil.disk_usage(shared if shared.is_dir() else Path.home()).free
+        store = max(100 << 20, min(STORE_BYTES, free // 2))
+        options = {"num_cpus": threads_each(1), "include_dashboard": False, "object_store_memory": store}
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
+    with _without_talk():
+        ray.init(
+            address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment, **options
+        )
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.target_max_block_size = TASK_BYTES
+    context.use_datasource_v2 = False  # whose threads stumble over each other where fsspec has no aiohttp
+
+
+@contextlib.contextmanager
+def _without_talk() -> Iterator[None]:
+    """What libraries write to standard error by themselves goes nowhere."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _share(ray: Any, settings: Settings, head: table.Head, attempts: Any) -> dict[str, Any]:
+    """How many workers there are, and what each has of the machines.
+
+    Raises:
+        UserError: a GPU is asked for, and there is none.
+    """
+    there = ray.cluster_resources()
+    cores, gpus = there.get("CPU", 1), int(there.get("GPU", 0))
+    device = settings.device if gpus or settings.device != "auto" else "cpu"
+    on_gpu = device.startswith(("auto", "cuda"))
+    if on_gpu and not gpus:
+        raise UserError(f"Device '{device}' is not there; 'auto' or 'cpu' always works.")
+    jobs = min(settings.jobs, gpus) if on_gpu else settings.jobs
+    if jobs < settings.jobs:
+        say(f"There are {gpus} GPU(s), one a worker: {jobs} worker(s).")
+    largest = max(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"])
+    own = dataclasses.replace(settings, jobs=1, device="cuda" if on_gpu else device)
+    threads = max(1, int(min(cores // jobs, largest)))
+    return {
+        "concurrency": jobs,
+        "num_cpus": min(cores / jobs, largest) * 0.8,  # the rest is for tasks that read
+        "num_gpus": int(on_gpu),
+        "fn_constructor_args": (own, head, threads, str(Path.cwd()), attempts),
+    }
+
+
+def _ray() -> Any:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise UserError("--engine ray needs Ray: 'pip install \"ray[data]\"'.") from None
+    return ray

@@ -1,0 +1,211 @@
+"""Images as Ray reads them: paths, Parquet files with bytes, WebDataset tars, addresses of object stores.
+
+Whatever it is read from, an image travels as a pickled `RatedImage`, the one column of the data set.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from datasets.collection import find_images
+from datasets.decoder import IMAGE_SUFFIXES, PREFIX, begins_as_image
+from datasets.rated.sets import RatedImage
+from Evaluation.collection.shards import digest
+from utils.cli import say
+from utils.errors import UserError
+
+# Of a core, for a task that reads: the rest is for the workers that measure.
+READING = {"num_cpus": 0.2}
+# Of a Parquet file the first of these that there is: bytes, or {bytes, path} as Hugging Face writes it.
+IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "content")
+NAME_COLUMNS = ("path", "key", "__key__", "name", "file_name", "filename", "image_id", "id", "url")
+# Ends of names -> what reads such files of an address; all others are taken for images.
+KINDS = {".parquet": "read_parquet", ".tar": "read_webdataset"}
+
+
+@dataclass(frozen=True)
+class Named:
+    """The bytes of a file, where a path is expected; one that is not `known` as an image may be none."""
+
+    name: str
+    data: bytes
+    known: bool = False
+
+    def open(self, mode: str = "rb") -> IO[bytes]:
+        """The bytes as a file."""
+        return io.BytesIO(self.data)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_image(self) -> bool:
+        """By its first bytes; by its ending too, so that a damaged one is missed."""
+        named = Path(self.name).suffix.lower() in IMAGE_SUFFIXES
+        return self.known or named or begins_as_image(self.data[:PREFIX])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that Ray reads by a function of `ray.data`."""
+
+    reader: str
+    paths: list[str]
+    # pyarrow's file system of the paths, and what stands before them in the names of images.
+    system: Any = None
+    prefix: str = ""
+    # Of Parquet files those that are read.
+    columns: tuple[str, ...] = ()
+
+    def dataset(self, ray: Any, known: Any) -> Any:
+        """Their images, without those whose digests are in the array that `known` refers to."""
+        options: dict[str, Any] = {"filesystem": self.system, **READING}
+        if self.reader == "read_parquet":
+            options["columns"] = list(self.columns)
+        elif self.reader == "read_webdataset":
+            options["decoder"] = None
+        else:
+            options["include_paths"] = True
+        unpack, prefix = _UNPACK[self.reader], self.prefix
+
+        def pack(batch: Any) -> Any:
+            there = ray.get(known)
+            images = [image for row in batch.to_pylist() for image in unpack(row, prefix)]
+            return packed([one for one in images if not _is_in(there, one.name)])
+
+        read = getattr(ray.data, self.reader)(self.paths, **options)
+        return read.map_batches(pack, batch_size=None, batch_format="pyarrow", **READING)
+
+
+@dataclass
+class Found:
+    """Images that this process can list, and files that Ray reads."""
+
+    images: Sequence[RatedImage] = ()
+    sources: list[Source] = field(default_factory=list)
+
+
+def find(paths: Sequence[str], lists: Sequence[str]) -> Found:
+    """Images of local paths as `find_images` finds them; Parquet files; what is at addresses.
+
+    Raises:
+        UserError: there is none, an address cannot be listed, or a Parquet file has no images or no names.
+    """
+    found = Found()
+    tables = [path for path in paths if path.lower().endswith(".parquet") and "://" not in path]
+    others = [path for path in paths if path not in tables and "://" not in path]
+    if others or lists:
+        collection = find_images(others, lists)
+        for sentence in collection.sentences():
+            say(sentence)
+        found.images = collection.images
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for path in tables:
+        files = sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (as find_images)
+        alike.setdefault(_columns(files[0], None), []).extend(str(Path(one).resolve()) for one in files)
+    found.sources += [Source("read_parquet", files, columns=columns) for columns, files in alike.items()]
+    for address in paths:
+        if "://" in address:
+            found.sources += _at(address)
+    return found
+
+
+def _at(address: str) -> Iterator[Source]:
+    """The file of an address, or of a folder all below, hidden ones left out."""
+    from pyarrow import fs
+
+    try:
+        system, path = fs.FileSystem.from_uri(address)
+        own = system.get_file_info(path)
+        infos = [own] if own.is_file else system.get_file_info(fs.FileSelector(path, recursive=True))
+    except (OSError, ValueError) as error:  # pyarrow's own are of these
+        raise UserError(
+            f"{address}: cannot be listed ({' '.join(str(error).split()).rstrip('.')})."
+        ) from None
+    kinds: dict[str, list[str]] = {}
+    for one in infos:
+        if one.is_file and not any(part.startswith(".") for part in one.path[len(path) :].split("/")):
+            kinds.setdefault(KINDS.get(Path(one.path).suffix.lower(), "read_binary_files"), []).append(
+                one.path
+            )
+    if not kinds:
+        raise UserError(f"{address}: holds no file.")
+    scheme = address.partition("://")[0]
+    for reader, files in kinds.items():
+        columns = _columns(files[0], system) if reader == "read_parquet" else ()
+        yield Source(reader, files, system, "" if scheme == "file" else f"{scheme}://", columns)
+
+
+def packed(images: Sequence[RatedImage]) -> Any:
+    """Images as a block of Ray."""
+    import pyarrow as pa
+
+    return pa.table({"image": pa.array([pickle.dumps(one) for one in images], pa.large_binary())})
+
+
+def unpacked(block: Any) -> list[RatedImage]:
+    """What `packed` packed."""
+    return [pickle.loads(one) for one in block["image"].to_pylist()]
+
+
+def digests(of: Iterable[bytes]) -> np.ndarray:
+    """Digests in the order that `_is_in` wants."""
+    return np.sort(np.array(list(of), "S16"))
+
+
+def _is_in(known: np.ndarray, name: str) -> bool:
+    wanted = np.array(digest(name), "S16")
+    place = int(np.searchsorted(known, wanted))
+    return place < len(known) and bool(known[place] == wanted)
+
+
+def _image(name: str, data: bytes | None, known: bool = False) -> RatedImage:
+    return RatedImage(name, cast(Path, Named(name, data or b"", known)))
+
+
+def _of_file(row: dict[str, Any], prefix: str) -> Iterator[RatedImage]:
+    yield _image(prefix + row["path"], row["bytes"])
+
+
+def _of_sample(row: dict[str, Any], prefix: str) -> Iterator[RatedImage]:
+    """The members of a WebDataset's sample, named as files of an archive are."""
+    for suffix, data in row.items():
+        if isinstance(data, bytes):
+            yield _image(f"{prefix}{row['__url__']}/{row['__key__']}.{suffix}", data)
+
+
+def _of_table(row: dict[str, Any], prefix: str) -> Iterator[RatedImage]:
+    data = next(row[name] for name in IMAGE_COLUMNS if name in row)
+    name = next((row[name] for name in NAME_COLUMNS if name in row), None)
+    if isinstance(data, dict):
+        name, data = data.get("path") if name is None else name, data.get("bytes")
+    yield _image(str(name), data, known=True)
+
+
+_UNPACK = {"read_binary_files": _of_file, "read_webdataset": _of_sample, "read_parquet": _of_table}
+
+
+def _columns(path: str, system: Any) -> tuple[str, ...]:
+    """The columns of a Parquet file that hold images and names."""
+    from pyarrow import parquet
+
+    try:
+        schema = parquet.read_schema(path, filesystem=system)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is no Parquet file that can be read ({error}).") from None
+    image = next((name for name in IMAGE_COLUMNS if name in schema.names), None)
+    name = next((name for name in NAME_COLUMNS if name in schema.names), None)
+    if image is None or (name is None and "struct" not in str(schema.field(image).type)):
+        raise UserError(
+            f"{path}: of the columns {', '.join(schema.names)} none is known to hold images "
+            f"({', '.join(IMAGE_COLUMNS)}), or none names ({', '.join(NAME_COLUMNS)})."
+        )
+    return (image,) if name is None else (image, name)
