@@ -16,23 +16,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__, __file__)
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="file, folder, .zip, .tar, or a pattern in quotes")
-    add(
-        "--list",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="file of paths, one a line; - is standard input",
-    )
-    add("--output", type=Path, help="table, .csv, .jsonl or .parquet; where it is there it is gone on with; "
-        "default: rows on standard output")  # fmt: skip
+    add("--list", action="append", default=[], metavar="FILE",
+        help="file of paths, one a line; - is standard input")  # fmt: skip
+    add("--output", type=Path, help="table of all, .csv, .jsonl or .parquet; where it is there it is gone on "
+        "with; default: rows are printed")  # fmt: skip
     add("--engine", choices=("local", "ray"), default="local", dest="runner",
         help="ray: by workers of Ray, --output is a folder of Parquet shards; default: local")  # fmt: skip
     add("--overwrite", action="store_true", help="begin the table anew")
-    add("--top", type=int, metavar="N", help="of the rows the N best alone")
-    add("--bottom", type=int, metavar="N", help="of the rows the N worst alone")
-    add("--below", type=float, metavar="Q", help="of the rows those with a score below Q alone")
+    add("--top", type=int, metavar="N", help="print the N best")
+    add("--bottom", type=int, metavar="N", help="print the N worst")
+    add("--below", type=float, metavar="Q", help="print those with a score below Q")
     add("--sort", choices=("input", "name", "best", "worst"), default="input",
         help="order of the rows; default: as the images were named")  # fmt: skip
+    add("--report", type=Path, metavar="FILE.html", help="a page: scores, best and worst, where they look "
+        "distorted")  # fmt: skip
+    add("--maps", type=Path, metavar="DIR", help="folder for quality maps of the images, or of "
+        "those that are chosen")  # fmt: skip
     add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
     add_set(parser, "Settings")
     args = parser.parse_args(argv)
@@ -42,10 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in ("top", "bottom"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             parser.error(f"--{flag} takes a number of 1 or more.")
-    if args.runner == "ray" and (args.top, args.bottom, args.below, args.sort) != (None, None, None, "input"):
-        parser.error(
-            "--top, --bottom, --below and --sort do not go with --engine ray, which keeps every row."
-        )
+    chosen = (args.top, args.bottom, args.below, args.report, args.maps, args.sort)
+    if args.runner == "ray" and chosen != (None, None, None, None, None, "input"):
+        parser.error("--engine ray writes every row; --top, --report and the like do not go with it.")
 
     # Only now: wrong arguments and --help do not wait for torch.
     if args.runner == "ray":
@@ -54,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return score_by_ray(settings, args.paths, args.list, args.output, args.overwrite)
     from datasets.collection import find_images
     from Evaluation.collection.run import Wanted, score_collection
-    from Evaluation.collection.table import check_output
+    from Evaluation.collection.table import check_output, check_page
     from Evaluation.grepq import GRepQ
     from Evaluation.ranks import helped_the_first
 
@@ -62,10 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args.output is not None:
         check_output(args.output)
+    if args.report is not None:
+        check_page(args.report)
     found = find_images(args.paths, args.list)
     for sentence in found.sentences():
         say(sentence)
-    wanted = Wanted(args.output, args.overwrite, args.top, args.bottom, args.below, args.sort)
+    wanted = Wanted(
+        args.output, args.overwrite, args.top, args.bottom, args.below, args.sort, args.report, args.maps
+    )
     return score_collection(GRepQ(settings, say), found.images, wanted)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +14,12 @@ from torch import nn
 from configs import Settings
 from models.device import choose_device, choose_precision
 from models.engine import Run, fastest, run_by_torch
-from models.high_level import BAND_PIXELS
-from models.low_level import InnerFeatures
+from models.high_level import BAND_PIXELS, HighLevelEncoder
+from models.low_level import InnerFeatures, LowLevelEncoder
+from models.semantic import SemanticEncoder
 from models.weights.clip import find_clip
 from models.weights.high_level import HighLevelWeights, find_high_level, load_high_level
-from models.weights.low_level import LowLevelWeights, find_low_level, load_low_level
+from models.weights.low_level import LowLevelWeights, find_low_level, open_low_level
 from models.weights.semantic import SemanticWeights, load_semantic
 from utils.errors import UserError
 from utils.files import source_sha256
@@ -50,10 +53,9 @@ class Encoders:
 
     @cached_property
     def low(self) -> LowLevelWeights:
-        """The low-level encoder."""
-        weights = load_low_level(self.settings.low or find_low_level())
-        weights.model.to(self.device).requires_grad_(False)
-        return weights
+        """The low-level encoder; its tensors are read when torch runs it, not where a runtime kept it."""
+        weights = open_low_level(self.settings.low or find_low_level())
+        return replace(weights, read=lambda: weights.read().to(self.device).requires_grad_(False))
 
     @cached_property
     def high(self) -> HighLevelWeights:
@@ -61,7 +63,6 @@ class Encoders:
         assert self.clip_path is not None
         tuned = Path(self.settings.high) if self.settings.high else find_high_level()
         weights = load_high_level(self.clip_path, tuned, self.settings.prompts, self.settings.positions)
-        weights.encoder.to(self.device).requires_grad_(False)
         if weights.metadata.get("clip_sha256", weights.clip_sha256) != weights.clip_sha256:
             self.say(f"{weights.path}: was fine-tuned from other CLIP weights than {self.clip_path}.")
         return weights
@@ -69,19 +70,17 @@ class Encoders:
     @cached_property
     def semantic(self) -> SemanticWeights:
         """The semantic encoder."""
-        weights = load_semantic(device=self.device)
-        weights.encoder.requires_grad_(False)
-        return weights
+        return load_semantic(device=self.device)
 
     @cached_property
     def run_low(self) -> Run:
         """Features (N, 128) of the low-level encoder."""
-        return self._fastest(self.low.model, self.low.sha256)
+        return self._fastest(LowLevelEncoder, lambda: self.low.model, self.low.sha256)
 
     @cached_property
     def run_inner(self) -> Run:
         """Features (N, 960) of the inner stages of the low-level encoder."""
-        return self._fastest(InnerFeatures(self.low.model).eval(), self.low.sha256)
+        return self._fastest(InnerFeatures, lambda: InnerFeatures(self.low.model).eval(), self.low.sha256)
 
     @cached_property
     def run_high(self) -> Run:
@@ -89,18 +88,25 @@ class Encoders:
         high = self.high
         if self.settings.positions == "interpolate":  # which OpenVINO does in another way
             return run_by_torch(high.encoder, self.precision)
-        return self._fastest(high.encoder, f"{high.clip_sha256} {high.sha256}", BAND_PIXELS)
+        weights = f"{high.clip_sha256} {high.sha256}"
+        return self._fastest(HighLevelEncoder, lambda: high.encoder, weights, BAND_PIXELS)
 
     @cached_property
     def run_semantic(self) -> Run:
         """Maps of the stages of the semantic encoder."""
-        return self._fastest(self.semantic.encoder, self.semantic.sha256)
+        semantic = self.semantic
+        return self._fastest(SemanticEncoder, lambda: semantic.encoder, semantic.sha256)
 
-    def _fastest(self, encoder: nn.Module, weights: str, most_pixels: float = math.inf) -> Run:
+    def _fastest(
+        self, kind: type[nn.Module], make: Callable[[], nn.Module], weights: str,
+        most_pixels: float = math.inf,
+    ) -> Run:  # fmt: skip
+        def encoder() -> nn.Module:
+            return make().to(self.device).requires_grad_(False)
+
         if self.settings.engine == "torch":
-            return run_by_torch(encoder, self.precision)
-        source = source_sha256(encoder.forward.__code__.co_filename)
-        key = f"{type(encoder).__name__} {weights} {source}"
+            return run_by_torch(encoder(), self.precision)
+        key = f"{kind.__name__} {weights} {source_sha256(inspect.getfile(kind))}"
         return fastest(encoder, key, self.device, self.precision, most_pixels)
 
     def line(self) -> str:

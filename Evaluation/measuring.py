@@ -11,6 +11,7 @@ import torch
 from configs import Settings
 from datasets.decoder import read_image, read_reduced
 from datasets.rated.sets import RatedImage
+from Evaluation.collection.maps import map_grid
 from Evaluation.encoders import Encoders
 from Evaluation.extended.detail import detail
 from Evaluation.extended.semantic_features import semantic_features
@@ -126,9 +127,9 @@ def _measure_part(
         return [(semantic_features(image, encoders.run_semantic), "") for image in images]
     if part == "detail":
         return [(detail(image), "") for image in images]
-    if part in ("tiles", "inner"):
-        run = encoders.run_low if part == "tiles" else encoders.run_inner
-        grids = [tile_grid(image, size) for image in images]
+    if part in ("tiles", "inner", "map"):
+        run = encoders.run_inner if part == "inner" else encoders.run_low
+        grids = [(map_grid if part == "map" else tile_grid)(image, size) for image in images]
         return list(zip(patch_features(run, grids, settings.chunk), unchanged, strict=True))
     if part == "patches":
         enlarged, notes = zip(*(with_two_patches(image, settings) for image in images), strict=True)

@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 
 # What of an image can be measured: the fields of `Measurement` of these names.
-Part = Literal["patches", "low", "high", "tiles", "inner", "semantic", "detail"]
+Part = Literal["patches", "low", "high", "tiles", "inner", "semantic", "detail", "map"]
 # What is measured of a view of the image (Evaluation/extended), and not of all its pixels.
-VIEW_PARTS: frozenset[Part] = frozenset(("tiles", "inner", "semantic", "detail"))
+VIEW_PARTS: frozenset[Part] = frozenset(("tiles", "inner", "semantic", "detail", "map"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Measurement:
     semantic: torch.Tensor | None = None
     # Fine detail of the view for its coarse contrast, (), above 0.
     detail: torch.Tensor | None = None
+    # Low-level features (rows, columns, 128), float64, of patches all over the view, for its quality map.
+    map: torch.Tensor | None = None
     notes: tuple[str, ...] = ()
 
     def part(self, name: Part) -> torch.Tensor:

@@ -37,7 +37,7 @@ def rows(img_dir: Path | None) -> Iterator[Row]:
             ("CLIP's RN50, 500 x 500", high_level(), torch.rand(1, 3, 500, 500)),
         )
         for work, encoder, images in shown:
-            run = fastest(copy.deepcopy(encoder), f"bench {work}", CPU, precision)
+            run = fastest(partial(copy.deepcopy, encoder), f"bench {work}", CPU, precision)
             eager = partial(eagerly, encoder, images)
             remark = str(precision).removeprefix("torch.")
             yield in_turns(work, "eager torch, NCHW, float32", eager, partial(run, images), 7, remark)

@@ -31,7 +31,7 @@ _EXAMPLE = (2, 3, 96, 128)
 
 
 def fastest(
-    encoder: nn.Module,
+    make: Callable[[], nn.Module],
     key: str,
     device: torch.device,
     precision: torch.dtype,
@@ -40,20 +40,21 @@ def fastest(
     """The encoder as it runs fastest on a device; by torch where images ask for gradients.
 
     Args:
-        encoder: in evaluation mode, on `device`; maps images to a tensor or a list of them.
+        make: gives the encoder in evaluation mode, on `device`, which maps images to a tensor or a list of
+            them; not called where what is kept of it is enough.
         key: changes with its weights and its code; names what is kept of it.
         device: where it runs.
         precision: in which convolutions run.
         most_pixels: images of more pass by torch, because the encoder does not take them in one piece.
     """
-    compiled = _compiled(encoder, key, precision) if device.type == "cpu" else None
+    compiled = _compiled(make, key, precision) if device.type == "cpu" else None
     if compiled is None:
-        return run_by_torch(encoder, precision)
+        return run_by_torch(make(), precision)
     lock = Lock()  # it computes one thing at a time
 
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if images.requires_grad or images.shape[-2] * images.shape[-1] > most_pixels:
-            return run_by_torch(encoder, precision)(images)
+            return run_by_torch(make(), precision)(images)
         with lock:
             found = compiled(images.cpu().numpy())
         return tuple(torch.from_numpy(found[k]) for k in range(len(found)))
@@ -82,7 +83,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grepq"
 
 
-def _compiled(encoder: nn.Module, key: str, precision: torch.dtype) -> Any:
+def _compiled(make: Callable[[], nn.Module], key: str, precision: torch.dtype) -> Any:
     """The encoder in OpenVINO; None where it is not installed or cannot compute so."""
     try:
         core, version = _openvino()
@@ -104,7 +105,7 @@ def _compiled(encoder: nn.Module, key: str, precision: torch.dtype) -> Any:
         return core.import_model(kept.read_bytes(), "CPU", properties)
     except (OSError, RuntimeError):
         pass  # none yet, or not a whole one
-    compiled = core.compile_model(_traced(encoder), "CPU", properties)
+    compiled = core.compile_model(_traced(make()), "CPU", properties)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         exported = io.BytesIO()

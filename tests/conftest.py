@@ -88,7 +88,9 @@ def make_model(parity, low_level_weights):
     def make(pristine=None, encoder=None, **settings):
         if pristine is None:
             pristine = torch.from_numpy(parity("low")["qlow_s0.75_c0.80_pristine_feats"])
-        low = low_level_weights if encoder is None else replace(low_level_weights, model=encoder)
+        low = low_level_weights
+        if encoder is not None:  # what is kept of an encoder goes by its checksum
+            low = replace(low, read=lambda: encoder, sha256=type(encoder).__name__)
         model = GRepQ(Settings(**{"branch": "low", "score": "paper", "device": "cpu"} | settings))
         made = Pristine(statistics(pristine), low.sha256, "", 96, 0.75, 0.80, (), "these")
         # In the place of what would be read from files.

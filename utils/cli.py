@@ -151,6 +151,10 @@ def command(main: Main) -> Main:
     def run(argv: Sequence[str] | None = None) -> int:
         try:
             return main(argv)
+        except BrokenPipeError:
+            # Who reads the output has enough of it, as `head` does. Python would complain again at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except UserError as error:
             # From a reading process of torch it comes with that process's traceback in front.
             say(str(error).rpartition(f"{UserError.__module__}.{UserError.__qualname__}: ")[2].strip())

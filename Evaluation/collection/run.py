@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from Evaluation.collection.table import Row
 from Evaluation.grepq import GRepQ
 from utils.cli import say
 from utils.errors import UserError
+from utils.files import write_text
 
 RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)", "q": "(0, 1.5)"}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -32,7 +33,10 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class Wanted:
-    """The table that is asked for, of the rows that `table.selected` takes; printed without `output`."""
+    """What becomes of the rows: a table of all in `output`; printed are those that `table.selected` takes.
+
+    Without `output` and without a choice all are printed.
+    """
 
     output: Path | None = None
     overwrite: bool = False
@@ -40,19 +44,27 @@ class Wanted:
     bottom: int | None = None
     below: float | None = None
     sort: str = "input"
+    # A page on all images, and a folder of quality maps of those that are chosen.
+    report: Path | None = None
+    maps: Path | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether the table holds every row."""
+        """Whether no rows are chosen among all."""
         return self.top is None and self.bottom is None and self.below is None
+
+    @property
+    def printed(self) -> bool:
+        """Whether rows go to standard output."""
+        return self.output is None or not self.whole
 
     @property
     def as_they_come(self) -> bool:
         """Whether rows can be printed as they are done."""
-        return self.whole and self.sort == "input"
+        return self.printed and self.whole and self.sort == "input"
 
     def of(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows of the table, of all rows in the order of the input."""
+        """The rows that are chosen, of all rows in the order of the input."""
         return table.selected(rows, self.top, self.bottom, self.below, self.sort)
 
 
@@ -67,10 +79,9 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     """
     head = head_of(model.load())
     known = known_rows(wanted, head)
-    names = [image.name if not _as_parquet(wanted) else table.printable(image.name) for image in images]
-    waiting = [
-        image for name, image in zip(names, images, strict=True) if not (name in known and known[name].ok)
-    ]
+    if wanted.output is not None and wanted.output.suffix.lower() == ".parquet":
+        images = [dataclasses.replace(image, name=table.printable(image.name)) for image in images]
+    waiting = [image for image in images if not (image.name in known and known[image.name].ok)]
     if known:
         kept = len(images) - len(waiting)
         say(f"{wanted.output}: {kept} of {len(images)} images have a score and are kept.")
@@ -78,30 +89,33 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     with ExitStack() as stack:
         growing = None
         if wanted.output is not None and waiting:
-            path = table.rows_file(wanted.output, wanted.whole)
-            growing = stack.enter_context(table.Growing(path, head, known.values()))
-        if wanted.output is None:
-            print(table.csv_head(head), end="")
+            growing = stack.enter_context(table.Growing(wanted.output, head, known.values()))
+        if wanted.printed:
+            print(table.CSV_COLUMNS, end="")
         try:
             for row in _scored(model, waiting):
                 known[row.image] = row
                 done += 1
                 if growing is not None:
                     growing.add(row)
-                if wanted.output is None and wanted.as_they_come:
+                if wanted.as_they_come:
                     print(table.csv_line(row), end="", flush=True)
         except KeyboardInterrupt:
             complete = False
     seconds = time.monotonic() - began
-    rows = [known[name] for name in names if name in known]
+    rows = [known[image.name] for image in images if image.name in known]
     if wanted.output is not None:
-        _finish(wanted, head, rows, known, complete)
-    elif not wanted.as_they_come:
+        _finish(wanted.output, head, table.ordered(rows, wanted.sort), known)
+    if wanted.printed and not wanted.as_they_come:
         print(*map(table.csv_line, wanted.of(rows)), sep="", end="")
-    tell = say if wanted.output is None else print
-    for line in summary(model, rows, done / seconds if done else None):
+    tell = say if wanted.printed else print
+    lines = summary(model, rows, done / seconds if done else None)
+    for line in lines:
         tell(line)
-    return _status(rows, len(images), complete, wanted)
+    status = _status(rows, len(images), complete, wanted)
+    if complete:
+        _explain(model, {image.name: image for image in images}, rows, wanted, lines)
+    return status
 
 
 def head_of(model: GRepQ) -> dict[str, Any]:
@@ -124,7 +138,7 @@ def head_of(model: GRepQ) -> dict[str, Any]:
 
 
 def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
-    """The rows by image that an earlier run left, of this command or of the whole table.
+    """The rows by image that an earlier run left, whether it came to its end or not.
 
     Raises:
         UserError: they were made by other weights or settings.
@@ -132,7 +146,7 @@ def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
     if wanted.output is None or wanted.overwrite:
         return {}
     known: dict[str, Row] = {}
-    for path in (wanted.output, table.rows_file(wanted.output, whole=False)):
+    for path in (wanted.output, table.growing_file(wanted.output)):
         if not path.is_file() or not path.stat().st_size:
             continue
         earlier, rows = table.read(path)
@@ -146,8 +160,26 @@ def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
     return known
 
 
-def _as_parquet(wanted: Wanted) -> bool:
-    return wanted.output is not None and wanted.output.suffix.lower() == ".parquet"
+def _explain(
+    model: GRepQ, images: dict[str, RatedImage], rows: Sequence[Row], wanted: Wanted, lines: Sequence[str]
+) -> None:
+    """Draw the maps and write the page that are asked for."""
+    if wanted.report is None and wanted.maps is None:
+        return
+    # Only now: matplotlib takes half a second.
+    from Evaluation.collection import explain, page
+
+    if wanted.maps is not None:
+        chosen = [(row, images[row.image]) for row in wanted.of(rows) if row.ok]
+        drawn = explain.write_maps(model, chosen, wanted.maps, wanted.overwrite)
+        say(f"{wanted.maps}: {drawn} quality map(s) drawn.")
+    if wanted.report is not None:
+        shown = page.shown(rows)
+        chosen = [(row, images[row.image]) for row in shown if row.ok]
+        explained = list(explain.explain(model, chosen, page.side_of(shown), "Page"))
+        text = page.page("Image quality", (*lines, model.encoders.line()), rows, explained, model.score_name)
+        write_text(wanted.report, text, errors="backslashreplace")
+        say(f"{wanted.report}: {wanted.report.stat().st_size / 1e6:.1f} MB.")
 
 
 def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
@@ -156,21 +188,15 @@ def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
         yield table.row_of(row)
 
 
-def _finish(
-    wanted: Wanted, head: table.Head, rows: Sequence[Row], known: dict[str, Row], complete: bool
-) -> None:
-    """Write the table as it is asked for; its rows are kept beside it where it does not hold them all."""
-    assert wanted.output is not None
+def _finish(output: Path, head: table.Head, rows: Sequence[Row], known: Mapping[str, Row]) -> None:
+    """Write the whole table in its order; rows of other images, of an earlier run, stay at its end."""
     own = {row.image for row in rows}
     others = [row for name, row in known.items() if name not in own]
     if others:
-        say(f"{wanted.output}: keeps {len(others)} row(s) of other images.")
-    table.write(wanted.output, head, [*wanted.of(rows), *(others if wanted.whole else ())])
-    kept = table.rows_file(wanted.output, whole=False)
-    if wanted.whole:
-        kept.unlink(missing_ok=True)
-    else:
-        table.write(kept, head, [*rows, *others])
+        say(f"{output}: keeps {len(others)} row(s) of other images.")
+    table.write(output, head, [*rows, *others])
+    if table.growing_file(output) != output:
+        table.growing_file(output).unlink(missing_ok=True)
 
 
 def summary(model: GRepQ, rows: Sequence[Row], pace: float | None) -> list[str]:

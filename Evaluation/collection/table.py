@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from Evaluation.zeroshot import ScoreRow
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-# Beside a table that cannot grow by rows, or does not hold all of them: all rows, as JSON lines.
+# Beside a Parquet file, which cannot grow by rows, until it is written: its rows as JSON lines.
 ROWS_SUFFIX = ".rows.jsonl"
 Head = Mapping[str, Any]
 
@@ -57,6 +57,7 @@ class Row:
 
 _NUMBERS = {"width": int, "height": int, "q_low": float, "q_high": float, "q": float}
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+CSV_COLUMNS = ",".join(COLUMNS) + "\n"
 
 
 def row_of(scored: ScoreRow) -> Row:
@@ -73,6 +74,17 @@ def check_output(output: Path) -> None:
         raise UserError(f"{output}: a table is written as {', '.join(SUFFIXES)}; end the name so.")
     if output.suffix.lower() == ".parquet":
         _pyarrow(output)
+    _check_place(output)
+
+
+def check_page(path: Path) -> None:
+    """Raise `UserError` where a page could not be written, before the scores are computed."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{path}: a page is written as .html; end the name so.")
+    _check_place(path)
+
+
+def _check_place(output: Path) -> None:
     if not output.parent.is_dir():
         raise UserError(f"{output}: there is no folder {output.parent}.")
     if output.is_dir() or not os.access(output.parent, os.W_OK):
@@ -81,7 +93,7 @@ def check_output(output: Path) -> None:
 
 def csv_head(head: Head) -> str:
     """The first lines of a CSV: what the scores are, as a comment, and the names of the columns."""
-    return f"# {json.dumps(head)}\n{','.join(COLUMNS)}\n"
+    return f"# {json.dumps(head)}\n{CSV_COLUMNS}"
 
 
 def csv_line(row: Row) -> str:
@@ -118,25 +130,21 @@ def read(path: Path) -> tuple[dict[str, Any], list[Row]]:
         ) from None
 
 
-def rows_file(output: Path, whole: bool) -> Path:
-    """Where rows are written one by one: the table itself where it is text and is to hold them all."""
-    own = whole and output.suffix.lower() != ".parquet"
-    return output if own else output.with_name(output.name + ROWS_SUFFIX)
+def growing_file(output: Path) -> Path:
+    """Where the rows of a table are written one by one: the table itself where it is text."""
+    return output if output.suffix.lower() in _TEXTS else output.with_name(output.name + ROWS_SUFFIX)
 
 
 class Growing:
     """A table of text to which a row is added as it is done, so that nothing ends with the process."""
 
-    def __init__(self, path: Path, head: Head, rows: Iterable[Row]) -> None:
-        """Begin with what is known.
-
-        Raises:
-            UserError: it cannot be written.
-        """
-        self.path, self.line = path, _TEXTS[path.suffix.lower()][1]
-        write(path, head, rows)
+    def __init__(self, output: Path, head: Head, rows: Iterable[Row]) -> None:
+        """Begin with what is known."""
+        self.path = growing_file(output)
+        self.line = _TEXTS[self.path.suffix.lower()][1]
+        write(self.path, head, rows)
         # Without a buffer: what is not on the disk raises an error now, and is not lost later.
-        self.file = path.open("ab", buffering=0)
+        self.file = self.path.open("ab", buffering=0)
 
     def add(self, row: Row) -> None:
         """Write a row.
@@ -235,7 +243,7 @@ _TEXTS = {
 def selected(
     rows: Sequence[Row], top: int | None, bottom: int | None, below: float | None, sort: str
 ) -> list[Row]:
-    """Rows as they are asked for; failed ones go last where rows are ordered, and out where some are chosen.
+    """The rows that are chosen, without failed ones, or all rows where nothing is chosen.
 
     Args:
         rows: in the order of the input.
@@ -249,11 +257,12 @@ def selected(
     if top is not None or bottom is not None:
         first, last = top or 0, bottom or 0
         chosen = [*best[:first], *best[first:][::-1][:last]]
-        return chosen if sort == "input" else _sorted(chosen, sort)
-    return _sorted(good if below is not None else rows, sort)
+        return chosen if sort == "input" else ordered(chosen, sort)
+    return ordered(good if below is not None else rows, sort)
 
 
-def _sorted(rows: Sequence[Row], sort: str) -> list[Row]:
+def ordered(rows: Sequence[Row], sort: str) -> list[Row]:
+    """Rows in the order of the input, by name, or best or worst first, those that failed last."""
     if sort == "input":
         return list(rows)
     if sort == "name":

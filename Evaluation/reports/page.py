@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +16,13 @@ import jinja2
 import markupsafe
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from Evaluation.metrics import Fit, fit_logistic, undefined
+from Evaluation.reports.plot import DOT, INK, MARK, PLOT_STYLE, as_svg, axes_of
 from Evaluation.reports.results import Labels, Ratings, Result
 
 # Disagreements that are shown.
 WORST = 10
-# Colours that stand in plots for those of the page's style sheet, which follow light and dark.
-INK, RULE, DOT, MARK = "#010101", "#020202", "#030303", "#040404"
-VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", DOT: "var(--dot)", MARK: "var(--worst)"}
-PLOT_STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "grepq", "font.size": 11, "text.color": INK,
-    "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": RULE,
-    "text.parse_math": False, "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False,
-    "axes.spines.right": False,
-}  # fmt: skip
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
 )
@@ -119,7 +108,7 @@ def _scatter(fitted: Mapped) -> tuple[markupsafe.Markup, str]:
     """MOS against score with the curve, the largest disagreements numbered; and its caption."""
     ratings = fitted.ratings
     with matplotlib.rc_context(PLOT_STYLE):
-        figure, axes = _axes(ratings.score_name, ratings.mos_name)
+        figure, axes = axes_of(ratings.score_name, ratings.mos_name)
         axes.plot(ratings.scores, ratings.mos, ".", color=DOT, alpha=0.5, gid="dots")
         across = np.linspace(ratings.scores.min(), ratings.scores.max(), 200)
         axes.plot(across, fitted.fit.curve(across), color=INK, linewidth=1.5, gid="curve")
@@ -132,14 +121,14 @@ def _scatter(fitted: Mapped) -> tuple[markupsafe.Markup, str]:
         f"{len(ratings.names)} images: {ratings.mos_name} against {ratings.score_name}. Curve: logistic of 4 "
         f"parameters, fitted on all of them{note}. Numbered: the largest disagreements."
     )
-    return _svg(figure), caption
+    return as_svg(figure), caption
 
 
 def _label_plot(labels: Labels) -> tuple[markupsafe.Markup, str]:
     """SRCC against the number of labels: medians on a line, quartiles as bars, a dot a split; its caption."""
     numbers, medians, low, high = (np.array(column) for column in zip(*labels.summary, strict=True))
     with matplotlib.rc_context(PLOT_STYLE):
-        figure, axes = _axes("labels", "SRCC")
+        figure, axes = axes_of("labels", "SRCC")
         axes.plot(*zip(*labels.splits, strict=True), ".", color=DOT, alpha=0.5, gid="dots")
         axes.errorbar(numbers, medians, (medians - low, high - medians), color=INK, marker="s", capsize=4)
         # Numbers of labels grow by factors, so their axis does.
@@ -147,23 +136,4 @@ def _label_plot(labels: Labels) -> tuple[markupsafe.Markup, str]:
         axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
         axes.set_xticks([], minor=True)
     caption = "SRCC against the number of labels: line, the median; bars, the quartiles; dots, the splits."
-    return _svg(figure), caption
-
-
-def _axes(across: str, up: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel=across, ylabel=up)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> markupsafe.Markup:
-    """The figure as an element of the page, in the colours of its style sheet; matplotlib escapes texts."""
-    file = io.StringIO()
-    with matplotlib.rc_context(PLOT_STYLE):
-        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
-    text = file.getvalue()
-    text = re.sub("|".join(VARIABLES), lambda match: VARIABLES[match.group()], text[text.index("<svg") :])
-    # Without its metadata and name spaces, which nothing on a page needs; links inside are by xlink.
-    text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>", "", text, flags=re.DOTALL)
-    return markupsafe.Markup(re.sub(r' (?:xmlns(?::xlink)?|width|height)="[^"]*"', "", text, count=4))
+    return as_svg(figure), caption

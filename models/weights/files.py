@@ -36,6 +36,15 @@ def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         raise UserError(f"{path}: not a readable safetensors file ({error}).") from None
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file, of which only the header is read; raises `UserError` as above."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error}).") from None
+
+
 def read_torch(path: Path) -> Any:
     """What torch.save wrote, tensors and plain containers only; raises `UserError` where it is damaged."""
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from models.weights.files import (
     FOLDER,
     is_state_dict,
     load_strictly,
+    read_metadata,
     read_safetensors,
     read_torch,
     without_wrapper,
@@ -30,15 +32,24 @@ _RESNET_CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "laye
 
 @dataclass(frozen=True)
 class LowLevelWeights:
-    """An encoder in evaluation mode with where it came from.
+    """An encoder with where it came from.
 
     `sha256` is of the file's bytes; `metadata` is what the file says of itself ({} for the authors').
     """
 
-    model: LowLevelEncoder
+    read: Callable[[], LowLevelEncoder]
     path: Path
     sha256: str
     metadata: Mapping[str, str]
+
+    @cached_property
+    def model(self) -> LowLevelEncoder:
+        """The encoder in evaluation mode, read when it is first asked for.
+
+        Raises:
+            UserError: as `load_low_level`.
+        """
+        return self.read()
 
 
 def find_low_level() -> Path:
@@ -52,6 +63,19 @@ def find_low_level() -> Path:
     )
 
 
+def open_low_level(path: str | Path) -> LowLevelWeights:
+    """As `load_low_level`, the encoder read when it is first asked for.
+
+    Raises:
+        UserError: missing or damaged file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such weights file.")
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    return LowLevelWeights(partial(_read_encoder, path), path, file_sha256(path), metadata)
+
+
 def load_low_level(path: str | Path) -> LowLevelWeights:
     """Read the low-level encoder: safetensors, an authors' `.tar`, or a plain state dict of torch.save.
 
@@ -61,22 +85,20 @@ def load_low_level(path: str | Path) -> LowLevelWeights:
         UserError: missing or damaged file, or a tensor that is missing, unknown, of another
             shape, or stored twice with different values.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such weights file.")
-    state: Mapping[str, torch.Tensor]
-    metadata: Mapping[str, str] = {}
-    if path.suffix == ".safetensors":
-        state, metadata = read_safetensors(path)
-    else:
-        state = _state_dict(path)
+    weights = open_low_level(path)
+    weights.model  # noqa: B018 (read by asking for it)
+    return weights
+
+
+def _read_encoder(path: Path) -> LowLevelEncoder:
+    state = read_safetensors(path)[0] if path.suffix == ".safetensors" else _state_dict(path)
     tensors: Mapping[str, torch.Tensor] = without_wrapper(state)
     if any(key.startswith("encoder.") for key in tensors):
         tensors = from_authors(tensors, path)
     with torch.device("meta"):  # which draws no random numbers
         model = LowLevelEncoder()
     load_strictly(model, tensors, path, "low-level encoder")
-    return LowLevelWeights(model.eval(), path, file_sha256(path), metadata)
+    return model.eval()
 
 
 def to_authors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -60,7 +60,7 @@ def encoded(monkeypatch):
 
 
 def other(weights, sha256="f" * 64):
-    return LowLevelWeights(weights.model, weights.path.with_name("other.safetensors"), sha256, {})
+    return LowLevelWeights(lambda: weights.model, weights.path.with_name("other.safetensors"), sha256, {})
 
 
 def test_statistics_of_photographs(parity, weights, photographs, tmp_path, said):

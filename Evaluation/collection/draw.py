@@ -1,0 +1,110 @@
+"""Small copies of images and their quality maps as pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from pathlib import Path
+
+import matplotlib
+import matplotlib.cm
+import matplotlib.colors
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from datasets.decoder import read_reduced
+from datasets.rated.sets import RatedImage
+from Evaluation.collection.maps import QualityMap
+
+# From where on a map is as bright as it can be: more than nearly all patches of photographs have.
+MOST_DISTANCE, MOST_DISTORTION = 25.0, 1.6
+# Of a map: pixels of its longer side, steps of its colours, and how much of the image the worst covers.
+MAP_SIDE, STEPS, OPACITY = 32, 32, 0.85
+COLOURS = "inferno"
+# Pixels of the longer side of an image that is drawn beside its maps.
+FIGURE_SIDE = 640
+# What the maps are, in words.
+TITLES = {
+    "distance": "distance of each patch to pristine ones",
+    "distortion": "distortion that each patch's features tell",
+}
+
+
+def small_copy(image: RatedImage, side: int, most_pixels: int) -> Image.Image:
+    """The image, no side longer than `side` pixels.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+
+    def size_to_read(height: int, width: int) -> tuple[int, int]:
+        scale = min(1.0, side / max(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    pixels, _ = read_reduced(image.path, size_to_read, most_pixels)  # (3, h, w); 16-bit grey at its own size
+    copy = Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    copy.thumbnail((side, side))
+    return copy
+
+
+def heat(values: np.ndarray, found: QualityMap, most: float, shape: tuple[int, int]) -> Image.Image:
+    """A map (rows, columns) as a picture of (height, width) `shape`, to be laid over the image.
+
+    Of few colours, so that it takes few bytes: from clear at 0 to bright at `most` and more.
+    """
+    height, width = shape
+    # Linear between the middles of patches, and beyond the outermost as these.
+    across = np.stack([np.interp((np.arange(width) + 0.5) / width, found.columns, row) for row in values])
+    whole = np.stack([np.interp((np.arange(height) + 0.5) / height, found.rows, one) for one in across.T], 1)
+    share = np.linspace(0, 1, STEPS)
+    picture = Image.fromarray((whole / most * (STEPS - 1)).round().clip(0, STEPS - 1).astype(np.uint8), "P")
+    picture.putpalette((matplotlib.colormaps[COLOURS](share)[:, :3] * 255).round().astype(np.uint8).tobytes())
+    picture.info["transparency"] = (share * OPACITY * 255).round().astype(np.uint8).tobytes()
+    return picture
+
+
+def maps_of(found: QualityMap) -> dict[str, tuple[np.ndarray, float]]:
+    """The maps that there are by name, each with the value at which it is as bright as it can be."""
+    maps = {"distance": (found.distance, MOST_DISTANCE)}
+    if found.distortion is not None:
+        maps["distortion"] = (found.distortion, MOST_DISTORTION)
+    return maps
+
+
+def map_size(width: int, height: int) -> tuple[int, int]:
+    """(height, width) of a small map of an image of this shape."""
+    scale = MAP_SIDE / max(width, height)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def as_uri(picture: Image.Image, kind: str, **options: object) -> str:
+    """A picture as part of a page, as "PNG", "JPEG" or "WEBP"."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def draw_map(path: Path, copy: Image.Image, found: QualityMap, title: str) -> None:
+    """Write an image and its maps side by side as PNG, with what they are and what the colours mean."""
+    maps = maps_of(found)
+    width, height = copy.size
+    with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # of names in scripts that the font does not have
+        figure = Figure(figsize=(4 * (1 + len(maps)), 4 * height / width + 0.9), layout="constrained")
+        axes = figure.subplots(1, 1 + len(maps))
+        axes[0].imshow(copy)
+        told = f"named: {found.words}" if found.words else "no distortion named"
+        axes[0].set_title(title if len(title) < 60 else f"...{title[-57:]}")
+        axes[0].set_xlabel(told if found.distortion is not None else "")
+        for place, (name, (values, most)) in zip(axes[1:], maps.items(), strict=True):
+            place.imshow(copy)
+            over = heat(values, found, most, map_size(width, height)).convert("RGBA")
+            place.imshow(over.resize(copy.size, Image.Resampling.BILINEAR))
+            place.set_title(TITLES[name])
+            scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, most), COLOURS)
+            figure.colorbar(scale, ax=place, orientation="horizontal", extend="max", fraction=0.06)
+        for place in axes:
+            place.set(xticks=[], yticks=[])
+        figure.savefig(path, format="png", dpi=100, metadata={"Software": None})

@@ -1,0 +1,141 @@
+"""Quality maps: what they say of patches, of whole images, and where they say it."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from datasets.decoder import read_image
+from datasets.rated.sets import RatedImage
+from Evaluation import GRepQ
+from Evaluation.collection import draw
+from Evaluation.collection.explain import explain, map_name, write_maps
+from Evaluation.collection.maps import map_grid, named_distortions, patch_distances, quality_map, starts
+from Evaluation.collection.table import Row
+from Evaluation.distance import statistics
+from tests.Evaluation.test_grepq import SAMPLES
+from utils.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def model():
+    return GRepQ.from_pretrained(branch="low", device="cpu")
+
+
+def mapped(model, image):
+    seen = model.measure(image, ("map",))
+    pristine = model.pristine.statistics
+    return quality_map(seen.part("map"), image.shape[1:], 96, pristine, 0.001, model.extended.targets)
+
+
+@pytest.mark.parametrize("length", [96, 97, 143, 144, 145, 500, 816, 5000])
+def test_patches_reach_both_borders_and_leave_nothing_out(length):
+    found = starts(length, 96)
+    assert found[0] == 0 and found[-1] == length - 96 and len(found) <= 16
+    steps = np.diff(found)
+    assert length > 816 or all(steps <= 48)
+    assert len(steps) == 0 or steps.max() - steps.min() <= 1
+
+
+def test_the_grid_is_of_the_patches_at_these_places():
+    view = torch.rand(3, 150, 97)
+    grid = map_grid(view, 96)
+    assert grid.shape == (3, 2, 3, 96, 96)
+    for row, y in enumerate((0, 27, 54)):
+        for column, x in enumerate((0, 1)):
+            assert torch.equal(grid[row, column], view[:, y : y + 96, x : x + 96])
+
+
+def test_the_distance_of_a_patch():
+    features = torch.randn(2, 3, 5, dtype=torch.float64)
+    pristine = statistics(torch.randn(40, 5) + 1)
+    inverse = np.linalg.inv(pristine.covariance.numpy() + 0.001 * np.eye(5))
+    for place in np.ndindex(2, 3):
+        difference = features[place].numpy() - pristine.mean.numpy()
+        expected = np.sqrt(difference @ inverse @ difference)
+        assert patch_distances(features, pristine, 0.001)[place] == pytest.approx(expected, rel=1e-9)
+
+
+def test_distortions_are_named_by_the_sums_of_what_tells_them():
+    told = {
+        "structure": 9.0,
+        "gaussian_blur": 0.2,
+        "lens_blur": 0.15,
+        "jpeg": 0.3,
+        "haze": 0.16,
+        "denoise": 0.14,
+    }
+    assert named_distortions(told) == (("blur", 0.35), ("JPEG", 0.3), ("haze", 0.16))
+    assert named_distortions({"white_noise": 0.8, "dark_noise": 0.5}) == (("noise", 1.0),)
+    assert named_distortions({"jpeg": 0.1}) == ()
+
+
+@pytest.mark.parametrize("name, words", [
+    ("chelsea_gaussian_blur_0.40", "blur 0.5"), ("chelsea_white_noise_0.60", "noise 0.7"),
+    ("coffee_jpeg_0.80", "JPEG 0.7"), ("rocket_jpeg2000_0.70", "JPEG 2000 0.3, blur 0.2"),
+    ("chelsea", ""), ("coffee", ""),
+    ("rocket_gaussian_blur+jpeg_0.70", "blur 0.5, JPEG 0.3"), ("chelsea_under_exposure_0.70", "under-exp"),
+])  # fmt: skip
+def test_the_samples_are_told_for_what_they_are(model, name, words):
+    found = mapped(model, read_image(SAMPLES / f"{name}.jpg"))
+    assert found.words.startswith(words) and bool(found.words) == bool(words)
+
+
+def test_the_blurred_half_of_an_image_is_bright_and_the_sharp_one_dark(model):
+    image = read_image(SAMPLES / "coffee.jpg")
+    blurred = image.clone()
+    blurred[:, :, 300:] = torch.from_numpy(ndimage.gaussian_filter(image.numpy(), (0, 4, 4)))[:, :, 300:]
+    sharp, found = mapped(model, image), mapped(model, blurred)
+    for one, other in ((sharp.distance, found.distance), (sharp.distortion, found.distortion)):
+        np.testing.assert_allclose(other[:, :5], one[:, :5], atol=1e-3)  # patches left of the middle
+        assert (other[:, 7:] - one[:, 7:]).min() > 0
+    picture = draw.heat(found.distortion, found, draw.MOST_DISTORTION, (20, 30)).convert("RGBA")
+    opacity = np.asarray(picture)[..., 3]
+    assert opacity[:, 20:].mean() > 2.5 * opacity[:, :10].mean()
+
+
+def test_a_heat_map_lies_where_its_patches_are():
+    values = np.zeros((2, 2))
+    values[0, 1] = 10.0
+    middles = np.array([0.25, 0.75])
+    found = quality_map_of(values, middles)
+    opacity = np.asarray(draw.heat(values, found, 10.0, (40, 80)).convert("RGBA"))[..., 3].astype(float)
+    full = draw.OPACITY * 255
+    assert opacity[:10, 61:] == pytest.approx(full, abs=9) and opacity[31:].max() == 0
+    assert opacity[5, 40] == pytest.approx(full / 2, abs=9)
+    assert draw.map_size(600, 300) == (draw.MAP_SIDE // 2, draw.MAP_SIDE)
+
+
+def quality_map_of(values, middles):
+    from Evaluation.collection.maps import QualityMap
+
+    return QualityMap(values, None, middles, middles)
+
+
+def test_maps_are_drawn_once(model, tmp_path):
+    names = ["chelsea.jpg", "coffee_jpeg_0.80.jpg"]
+    images = [
+        (Row(name, 9, 9, 0.3, None, None, "ok", ""), RatedImage(name, SAMPLES / name)) for name in names
+    ]
+    assert write_maps(model, images, tmp_path / "maps", overwrite=False) == 2
+    assert write_maps(model, images, tmp_path / "maps", overwrite=False) == 0
+    files = sorted(tmp_path.glob("maps/*"))
+    assert [file.name for file in files] == sorted(map(map_name, names))
+    with Image.open(files[0]) as picture:
+        assert picture.width == 1200 and picture.height > 250
+    assert map_name("a/b.jpg") != map_name("c/b.jpg") and map_name("a/ü b.jpg").startswith("_b.jpg_")
+
+
+def test_what_cannot_be_read_any_more_is_left_out(model, tmp_path):
+    row = Row("gone.png", 9, 9, 0.3, None, None, "ok", "")
+    assert list(explain(model, [(row, RatedImage("gone.png", tmp_path / "gone.png"))], 100, "Page")) == []
+
+
+def test_maps_without_a_low_level_encoder(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(model.encoders, "has_low", False)
+    with pytest.raises(UserError, match="--branch low"):
+        write_maps(model, [], tmp_path, overwrite=False)
+    row = Row("a", 9, 9, None, 0.3, None, "ok", "")
+    (one,) = explain(model, [(row, RatedImage("a", SAMPLES / "coffee.jpg"))], 100, "Page")
+    assert one.map is None and one.copy.size == (100, 67)

@@ -1,0 +1,179 @@
+"""The page of a collection in a browser: by mouse and keyboard, wide and narrow, light and dark."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from Evaluation.collection.explain import Explained
+from Evaluation.collection.maps import QualityMap
+from Evaluation.collection.page import MOST_SHOWN, common_folder, page, shown, side_of
+from Evaluation.collection.table import Row
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed (Debian: chromium-driver)"
+)
+TWICE = "sub/<b>&twice\"'.png"
+
+
+def made(count, side=None, seed=0):
+    """Rows of scores and what explains them, as a run has them; image number 3 has the best score."""
+    rng = np.random.default_rng(seed)
+    rows, explained = [], []
+    for k in range(count):
+        name = f"photos/{TWICE if k == 1 else f'image{k}.jpg'}"
+        score = 0.49 if k == 3 else round(float(rng.uniform(0.01, 0.45)), 4)
+        row = Row(name, 600 + k, 400, score, None, None, "ok", "viewed at 10x10" if k == 2 else "")
+        copy = Image.fromarray(rng.integers(0, 256, (60, 90, 3), np.uint8))
+        if side:
+            copy = copy.resize((side, side * 2 // 3))
+        middles = (np.arange(8) + 0.5) / 8
+        found = QualityMap(
+            rng.random((8, 8)) * 25, rng.random((8, 8)) * 1.6, middles, middles, (("blur", 0.5),)
+        )
+        rows.append(row)
+        explained.append(Explained(row, copy, found))
+    rows.insert(2, Row("photos/broken.png", None, None, None, None, None, "failed", "is damaged <script>"))
+    return rows, explained
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    rows, explained = made(30)
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(page("Image quality", ["31 images: 30 scored."], rows, explained, "Q_low"))
+    return path, rows
+
+
+def test_a_page_of_a_thousand_noisy_images_is_under_5_mb():
+    rows, explained = made(MOST_SHOWN, side_of(range(MOST_SHOWN)))
+    assert len(page("Image quality", [], rows, explained, "Q_low")) < 5e6
+
+
+def test_of_more_images_the_best_the_worst_and_some_that_failed_are_shown():
+    rows, _ = made(3000)
+    chosen = shown(rows)
+    scores = sorted(row.score for row in rows if row.ok)
+    own = [row.score for row in chosen if row.ok]
+    assert len(chosen) == MOST_SHOWN - 1 and sum(not row.ok for row in chosen) == 1
+    assert sorted(own) == scores[:499] + scores[-499:]
+    assert chosen == [row for row in rows if row in chosen]
+
+
+def test_the_folder_in_common():
+    assert common_folder(["a/b/c.png", "a/b/d/e.png"]) == "a/b/"
+    assert (
+        common_folder(["a.png", "b/c.png"]) == common_folder(["/a.png", "b.png"]) == common_folder([]) == ""
+    )
+
+
+@pytest.fixture(params=[(1400, "light"), (390, "dark")], ids=["wide and light", "narrow and dark"])
+def browser(request):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    width, scheme = request.param
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500,
+    })  # fmt: skip
+    media = [{"name": "prefers-color-scheme", "value": scheme}]
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    # Nothing may be fetched.
+    opened.execute_cdp_cmd("Network.enable", {})
+    opened.execute_cdp_cmd("Network.emulateNetworkConditions", {
+        "offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0,
+    })  # fmt: skip
+    yield opened, width, scheme
+    errors = opened.get_log("browser")
+    opened.quit()
+    assert errors == []
+
+
+@needs_browser
+def test_the_page_in_a_browser(browser, written):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    opened, width, scheme = browser
+    path, rows = written
+    opened.get(Path(path).as_uri())
+
+    def all_of(selector):
+        return opened.find_elements(By.CSS_SELECTOR, selector)
+
+    def text(selector):
+        return all_of(selector)[0].text
+
+    def visible():
+        return [
+            row.find_elements(By.TAG_NAME, "td")[0].text
+            for row in all_of("#rows tbody tr")
+            if row.is_displayed()
+        ]
+
+    def press(*keys):
+        opened.switch_to.active_element.send_keys(*keys)
+
+    def script(code):
+        return opened.execute_script(f"return {code}")
+
+    assert script("document.documentElement.scrollWidth") <= width
+    assert script("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 22, 22)"
+    )
+    assert script(
+        "[...document.images].every(image => !image.src || image.complete && image.naturalWidth > 0)"
+    )
+    assert len(all_of("ol.ends li")) == 16 and all_of("ol.ends li")[0].text == "0.4900 image3.jpg"
+    assert "All in photos/" in text("body") and len(visible()) == 31
+    assert TWICE in visible() and "is damaged <script>" in text("tr.failed")
+
+    # By the mouse: the best image and where it looks distorted.
+    all_of("ol.ends button")[0].click()
+    assert text("#one-name") == "image3.jpg" and text("#one-words") == "Q_low 0.4900; blur 0.5"
+    heat = all_of(".heat")[0]
+    assert heat.is_displayed() and heat.size == all_of(".copy")[0].size
+    assert script("document.querySelector('.heat').naturalWidth") == 32
+    ratio = heat.size["width"] / heat.size["height"]
+    assert ratio == pytest.approx(603 / 400, rel=0.02)
+    first = heat.get_attribute("src")
+    all_of("#which input")[1].click()
+    assert heat.get_attribute("src") != first and text("#most") == "25 and more"
+    all_of("#which input")[0].click()
+    assert not heat.is_displayed()
+    box = script("document.querySelector('dialog').getBoundingClientRect().toJSON()")
+    assert box["left"] >= 0 and box["right"] <= width
+    all_of(".close")[0].click()
+    assert not all_of("dialog")[0].is_displayed()
+
+    # By the keyboard alone: sort by score, open the worst, go on, close.
+    opened.execute_script("document.querySelectorAll('#rows thead button')[1].focus()")
+    press(Keys.ENTER)
+    scores = [row.score for row in rows if row.ok]
+    names = sorted((row for row in rows if row.ok), key=lambda row: row.score)
+    assert visible()[0] == names[0].image.removeprefix("photos/") and visible()[-1] == "broken.png"
+    press(Keys.ENTER)
+    assert visible()[0] == "image3.jpg" and visible()[-1] == "broken.png"
+    assert all_of("#rows thead th")[1].get_attribute("aria-sort") == "descending"
+    opened.execute_script("document.querySelector('#rows tbody button').focus()")
+    press(Keys.ENTER)
+    assert text("#one-name") == "image3.jpg"
+    press(Keys.ARROW_RIGHT)
+    assert text("#one-name") == names[-2].image.removeprefix("photos/")
+    press(Keys.ESCAPE)
+    assert not all_of("dialog")[0].is_displayed()
+
+    # Rows that are asked for.
+    below = sorted(scores)[5]
+    all_of("#below")[0].send_keys(f"{below:.4f}")
+    assert len(visible()) == 5 and text("#count") == "5 of 31 images"
+    all_of("#below")[0].send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    all_of("#filter")[0].send_keys("DAMAGED")
+    assert visible() == ["broken.png"]

@@ -1,0 +1,314 @@
+"""score_images.py as a user calls it: one row an image, whatever is named, and what was stopped goes on."""
+
+import csv
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.collection import find_images
+from Evaluation.collection import table
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "samples"
+LOW = ("--branch", "low", "--device", "cpu")
+
+
+def rows_of(text):
+    """The rows of a CSV."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def read(path):
+    """Head and rows of a table."""
+    first, _, rest = path.read_bytes().decode("utf-8", "surrogateescape").partition("\n")
+    return json.loads(first.removeprefix("# ")), rows_of(rest)
+
+
+def picture(path, size=(120, 110), seed=0, kind="PNG"):
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1] // 5, size[0] // 5, 3), np.uint8)
+    image = Image.fromarray(noise).resize(size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, kind)
+    return path
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, ROOT / "score_images.py", *LOW, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Good, bad and huge images, other files, and names as people have them."""
+    root = tmp_path / "photos"
+    shutil.copy(SAMPLES / "coffee.jpg", picture(root / "a.png").parent / "coffee.jpg")
+    picture(root / "below" / "without_ending", seed=1)
+    picture(root / 'a "quoted", name\nof two lines.png', seed=2)
+    picture(root / os.fsdecode(b"caf\xe9.png"), seed=3)
+    picture(root / ".hidden.png")
+    picture(root / "cut.png").write_bytes((root / "a.png").read_bytes()[:300])
+    Image.new("1", (6_000, 6_000)).save(root / "claims.png")
+    (root / "notes.txt").write_text("no image")
+    (root / "text.jpg").write_text("no image either")
+    return root
+
+
+def test_a_mixed_folder(folder, tmp_path, run_script):
+    output = tmp_path / "scores.csv"
+    status, printed, errors = run_script("score_images", *LOW, folder, "--output", output)
+    assert status == 1
+    head, rows = read(output)
+    assert head["direction"] == "higher is better" and head["ranges"] == {"q_low": "(0, 0.5]"}
+    assert len(head["low_level_sha256"]) == 64 and head["score"] == "GRepQ extended"
+    assert tuple(rows[0]) == ("image", "width", "height", "q_low", "q_high", "q", "status", "reason")
+    found = {row["image"].removeprefix(f"{folder}/"): row for row in rows}
+    good = [
+        'a "quoted", name\nof two lines.png',
+        "a.png",
+        os.fsdecode(b"caf\xe9.png"),
+        "coffee.jpg",
+        "below/without_ending",
+    ]
+    assert sorted(found) == sorted([*good, "cut.png", "claims.png"])
+    assert all(found[name]["status"] == "ok" and 0 < float(found[name]["q_low"]) <= 0.5 for name in good)
+    assert float(found["coffee.jpg"]["q_low"]) == pytest.approx(0.4547, abs=1e-4)
+    assert (found["coffee.jpg"]["width"], found["coffee.jpg"]["height"]) == ("600", "400")
+    assert found["cut.png"]["status"] == found["claims.png"]["status"] == "failed"
+    assert "damaged or cut short" in found["cut.png"]["reason"]
+    assert "24,000,000" in found["claims.png"]["reason"] and "most_pixels" in found["claims.png"]["reason"]
+    assert "no images: 2 file(s)" in errors and f"in spite of their names: {folder}/text.jpg" in errors
+    assert "7 images: 5 scored, 2 failed" in printed and "(50%)" in printed and "images a second" in printed
+    assert errors.count("Not scored: ") == 2
+
+
+@pytest.mark.parametrize("ending", table.SUFFIXES)
+def test_every_format_is_gone_on_with(ending, folder, tmp_path, run_script, monkeypatch):
+    output = tmp_path / f"scores{ending}"
+    call = ("score_images", *LOW, folder, "--output", output)
+    assert run_script(*call)[0] == 1
+    head, before = table.read(output)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["photos", output.name]
+    assert head["direction"] == "higher is better" and len(before) == 7
+    (folder / "cut.png").unlink()
+    picture(folder / "z.png", seed=4)
+    scored, row_of = [], table.row_of
+    monkeypatch.setattr(table, "row_of", lambda row: scored.append(row) or row_of(row))
+    status, _, errors = run_script(*call)
+    assert status == 1 and f"{output}: 5 of 7 images have a score and are kept." in errors
+    # What failed is tried again; what has a score is not.
+    assert [Path(row.image).name for row in scored] == ["claims.png", "z.png"]
+    assert "keeps 1 row(s) of other images" in errors
+    _, after = table.read(output)
+    assert {row.image: row for row in before}.items() <= {row.image: row for row in after}.items()
+    assert len(after) == 8
+
+    for flags, word in ((("--view", "full"), "settings"), (("--score", "paper"), "score")):
+        status, _, errors = run_script(*call, *flags)
+        assert status == 2 and f"its scores were made otherwise ({word}" in errors.splitlines()[-1]
+    assert table.read(output)[1] == after
+    assert run_script(*call, "--overwrite")[0] == 1
+    assert [row.image for row in table.read(output)[1]] == [row.image for row in after[:-1]]
+
+
+def test_rows_are_selected_and_ordered(tmp_path, run_script):
+    values = {"a": 0.3, "b": 0.1, "c": 0.4, "d": 0.2}
+    rows = [table.Row(name, 9, 9, value, None, None, "ok", "") for name, value in values.items()]
+    rows.insert(1, table.Row("x", None, None, None, None, None, "failed", "why"))
+
+    def names(*chosen):
+        return "".join(row.image for row in table.selected(rows, *chosen))
+
+    assert names(None, None, None, "input") == "axbcd"
+    assert names(None, None, None, "best") == "cadbx" and names(None, None, None, "worst") == "bdacx"
+    assert names(2, None, None, "input") == "ca" and names(None, 2, None, "input") == "bd"
+    assert names(1, 9, None, "input") == "cbda" and names(None, None, 0.3, "input") == "bd"
+    assert names(None, 1, 0.3, "name") == "b" and names(3, None, None, "name") == "acd"
+
+    output = tmp_path / "scores.jsonl"
+    call = ("score_images", *LOW, SAMPLES, "--bottom", 2, "--sort", "worst", "--output", output)
+    status, printed, _ = run_script(*call)
+    worst = ["rocket_gaussian_blur+jpeg_0.70.jpg", "coffee_dark_noise_0.90.jpg"]
+    assert status == 0 and [Path(row["image"]).name for row in rows_of(printed)] == worst
+    # The table has all, in the order that is asked for.
+    _, rows = table.read(output)
+    assert len(rows) == 13 and [Path(row.image).name for row in rows[:2]] == worst
+    status, printed, errors = run_script(*call[:3], SAMPLES, "--below", 0.1, "--output", output)
+    assert "13 of 13 images have a score" in errors and len(rows_of(printed)) == 2
+    _, printed, errors = run_script("score_images", *LOW, SAMPLES / "coffee.jpg", "--below", 0.2)
+    assert rows_of(printed) == [] and "1 images: 1 scored" in errors
+
+
+def test_what_names_images(tmp_path, run_script, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png", "deep/c.png"):
+        picture(Path("p") / name)
+    with zipfile.ZipFile("z.zip", "w") as archive:
+        archive.write("p/a.png", "in/a, 1.png")
+        archive.writestr("readme.txt", "words")
+    for ending in ("tar", "tar.gz"):
+        with tarfile.open(f"t.{ending}", "w:gz" if ending.endswith("gz") else "w") as archive:
+            archive.add("p/b.png", "b.png")
+            archive.add("p/deep", "deep")
+    Path("list.txt").write_bytes(b"p/a.png\r\n\np/deep\n")
+    Path("zeros").write_bytes(b"p/b.png\0p/a.png\0")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"p/b.png\n")))
+
+    def names(*paths, lists=()):
+        return [image.name for image in find_images(paths, lists).images]
+
+    assert names("p") == ["p/a.png", "p/b.png", "p/deep/c.png"]
+    assert names("p/*.png", "p/**/c.png") == ["p/a.png", "p/b.png", "p/deep/c.png"]
+    assert names(lists=["list.txt"]) == ["p/a.png", "p/deep/c.png"]
+    assert names(lists=["zeros"]) == ["p/b.png", "p/a.png"] and names(lists=["-"]) == ["p/b.png"]
+    assert names("z.zip", "t.tar", "t.tar.gz") == [
+        "z.zip/in/a, 1.png", "t.tar/b.png", "t.tar/deep/c.png", "t.tar.gz/b.png", "t.tar.gz/deep/c.png"
+    ]  # fmt: skip
+    status, printed, _ = run_script("score_images", *LOW, "z.zip", "t.tar.gz", "p/a.png", "none.png")
+    rows = rows_of(printed)
+    assert status == 1 and [row["status"] for row in rows] == ["ok"] * 4 + ["failed"]
+    assert rows[0]["q_low"] == rows[3]["q_low"] and rows[4]["reason"] == "there is no such file."
+    for call, words in (
+        (("empty",), "there is no such file"),
+        (("--list", "none.txt"), "none.txt: the list cannot be read"),
+        ((), "name images"),
+        (("p", "--output", "x.txt"), "x.txt: a table is written as .csv, .jsonl, .parquet"),
+        (("p", "--report", "x.txt"), "x.txt: a page is written as .html"),
+        (("p", "--top", "0"), "--top takes a number of 1 or more"),
+        (("list.txt", "--output", "list.txt.csv"), "not an image in a format"),
+    ):
+        status, _, errors = run_script("score_images", *LOW, *call)
+        assert status == (1 if "such file" in words or "format" in words else 2) and words in errors
+    Path("texts").mkdir()
+    Path("texts/a.txt").write_text("a")
+    status, _, errors = run_script("score_images", *LOW, "texts")
+    assert status == 2 and "texts: holds no image, but 1 other file(s)." in errors
+
+
+def test_links_and_repeated_names_count_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture(Path("p") / "a.png")
+    Path("p/circle").symlink_to(tmp_path / "p")
+    Path("p/link.png").symlink_to("a.png")
+    Path("p/nothing.png").symlink_to("gone.png")
+    os.mkfifo("p/pipe.png")
+    found = find_images(["p", "p/a.png", "./p/../p/a.png"])
+    assert [image.name for image in found.images] == ["p/a.png", "p/nothing.png"]
+    assert (found.repeated, found.others) == (4, 1)
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failed_row(tmp_path, run_script, monkeypatch):
+    picture(tmp_path / "p" / "a.png")
+    (tmp_path / "p" / "closed").mkdir()
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    status, printed, _ = run_script("score_images", *LOW, tmp_path / "p")
+    rows = rows_of(printed)
+    assert status == 1 and [row["status"] for row in rows] == ["ok", "failed"]
+    assert rows[1]["image"].endswith("p/closed") and "cannot be listed (Permission" in rows[1]["reason"]
+
+
+def test_files_that_vanish_or_grow_while_they_are_read(tmp_path, run_script, monkeypatch):
+    paths = [picture(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+    opened = Image.open
+
+    def open_later(file, **options):
+        name = getattr(file, "name", "")
+        if name == str(paths[0]):
+            paths[1].unlink()
+        if name == str(paths[2]):
+            with paths[2].open("ab") as growing:
+                growing.write(b"more")
+        return opened(file, **options)
+
+    monkeypatch.setattr(Image, "open", open_later)
+    status, printed, _ = run_script("score_images", *LOW, *paths)
+    rows = rows_of(printed)
+    assert status == 1 and [row["status"] for row in rows] == ["ok", "failed", "failed"]
+    assert [row["reason"] for row in rows[1:]] == ["there is no such file.", "changed while it was read."]
+
+
+def many(folder, count=120):
+    for k in range(count):
+        picture(folder / f"{k:03}.png", seed=k)
+    return folder
+
+
+def wait_for_rows(path, process, count):
+    until = time.monotonic() + 90
+    while not (path.is_file() and path.read_bytes().count(b"\n") > count):
+        assert time.monotonic() < until and process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_what_was_stopped_goes_on(number, tmp_path, run_script):
+    folder, output = many(tmp_path / "p"), tmp_path / "s.csv"
+    process = start(folder, "--output", output)
+    wait_for_rows(output, process, 10)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert process.returncode == 130 and "of 120 rows are in" in errors
+    if number == signal.SIGKILL:  # amid a row
+        with output.open("ab") as file:
+            file.write(b'"/somewhere/of two\nlines')
+    _, kept = table.read(output)
+    assert 8 <= len(kept) < 120
+    status, _, errors = run_script("score_images", *LOW, folder, "--output", output)
+    assert status == 0 and f"{len(kept)} of 120 images have a score and are kept" in errors
+    _, rows = table.read(output)
+    assert [Path(row.image).name for row in rows] == [f"{k:03}.png" for k in range(120)]
+    assert rows[: len(kept)] == kept
+
+
+def test_a_full_disk_keeps_the_rows_that_fit(tmp_path):
+    folder, output = many(tmp_path / "p", 60), tmp_path / "s.csv"
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    process = start(folder, "--output", output, "--set", "engine=torch", preexec_fn=limit)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 2 and "Traceback" not in errors, errors
+    assert "s.csv: cannot be written any more (File too large); the rows that it has are kept" in errors
+    assert len(table.read(output)[1]) > 5
+
+
+def test_output_that_is_closed_ends_quietly(tmp_path):
+    process = start(many(tmp_path / "p", 20))
+    assert process.stdout.readline().startswith("image,width")
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(60) == 0 and "Traceback" not in errors and "Broken pipe" not in errors, errors
+
+
+def test_two_processes_give_the_rows_of_one(tmp_path, run_script):
+    folder = many(tmp_path / "p", 20)
+    outputs = [tmp_path / f"{jobs}.csv" for jobs in (1, 2)]
+    for jobs, output in zip((1, 2), outputs, strict=True):
+        assert run_script("score_images", *LOW, folder, "--jobs", jobs, "--output", output)[0] == 0
+    (_, one), (_, two) = map(table.read, outputs)
+    assert [row.image for row in two] == [row.image for row in one]
+    assert [row.score for row in two] == pytest.approx([row.score for row in one], rel=1e-6)
