@@ -195,17 +195,22 @@ def _connect(ray: Any) -> None:
     # Workers import what this process does from where it does.
     root = Path(__file__).resolve().parents[__name__.count(".")]
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    address, options = os.environ.get("RAY_ADDRESS") or "local", {}
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    options: dict[str, Any] = {}
     if address == "local":
         shared = Path("/dev/shm")
         free = shutil.disk_usage(shared if shared.is_dir() else Path.home()).free
         store = max(100 << 20, min(STORE_BYTES, free // 2))
         options = {"num_cpus": threads_each(1), "include_dashboard": False, "object_store_memory": store}
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
-    with _without_talk():
-        ray.init(
-            address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment, **options
-        )
+    options |= {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        with _without_talk():
+            ray.init(address, runtime_env=environment, **options)
+    except (ConnectionError, ValueError) as error:
+        lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
+        reason = lines[-1].partition(". ")[0] if lines else "no reason is known"
+        raise UserError(f"RAY_ADDRESS={address}: the cluster cannot be joined ({reason}).") from None
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
