@@ -10,7 +10,6 @@ import dataclasses
 import os
 import pickle
 import platform
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from configs import Settings
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
-from Evaluation.collection.ray_cluster import connect, import_ray, share, told
+from Evaluation.collection.ray_cluster import connect, import_ray, messages, share, told
 from Evaluation.collection.ray_images import Found, Named, digest, digests, find, packed, unpacked
 from Evaluation.collection.run import head_of, summary_of
 from Evaluation.collection.shards import Shards, check_folder
@@ -62,11 +61,13 @@ def score_by_ray(
         with (
             shards,
             tqdm(total=total, desc="Scoring", unit="image", disable=total in (0, 1)) as bar,
-            contextlib.redirect_stdout(sys.stderr),  # where Ray says which process it lost
+            messages(),
         ):
-            for rows, others in _scored(ray, settings, Found(images, found.sources), shards):
+            for rows, others, again in _scored(ray, settings, Found(images, found.sources), shards):
                 shards.add(rows)
                 passed_over += others
+                if again:
+                    say("A worker ended before its work did; its images are measured again, one by one.")
                 bar.update(len(rows))
     except KeyboardInterrupt:
         complete = False
@@ -118,17 +119,18 @@ class Worker:
             raise UserError(f"{platform.node()}: has other weights or another version than where this began.")
 
     def __call__(self, block: Any) -> dict[str, list[bytes]]:
-        """The rows of some images, and how many of these are no images."""
+        """The rows of some images, how many of these are no images, and whether a worker ended over them."""
         images = unpacked(block)
         wanted = [one for one in images if not isinstance(one.path, Named) or one.path.is_image]
         # Where a worker ended over these images, each by itself tells which of them it is.
         key = digest("\0".join(one.name for one in wanted))
-        if not self._begin(key):
-            rows = [table.row_of(row) for row in self.model.score_images(wanted)]
-        else:
+        again = self._begin(key) > 0
+        if again:
             rows = [self._alone(one) for one in wanted]
+        else:
+            rows = [table.row_of(row) for row in self.model.score_images(wanted)]
         self.attempts.end.remote(key)
-        return {"rows": [pickle.dumps((rows, len(images) - len(wanted)))]}
+        return {"rows": [pickle.dumps((rows, len(images) - len(wanted), again))]}
 
     def _begin(self, work: bytes) -> int:
         import ray
@@ -146,8 +148,10 @@ class Worker:
         return row
 
 
-def _scored(ray: Any, settings: Settings, found: Found, shards: Shards) -> Iterator[tuple[list[Row], int]]:
-    """Rows as they are done, and with each some how many files were no images.
+def _scored(
+    ray: Any, settings: Settings, found: Found, shards: Shards
+) -> Iterator[tuple[list[Row], int, bool]]:
+    """What `Worker` makes of some images, as it is done.
 
     Raises:
         UserError: a worker cannot begin, files cannot be read, or the cluster is gone.

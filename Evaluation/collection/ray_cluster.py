@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,30 @@ def share(ray: Any, settings: Settings, head: Head, attempts: Any) -> dict[str, 
     }
 
 
+@contextlib.contextmanager
+def messages() -> Iterator[None]:
+    """What Ray prints of a cluster goes to standard error, and nowhere of one that is begun here."""
+    joined = bool(os.environ.get("RAY_ADDRESS"))
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(sys.stderr if joined else nowhere),
+    ):
+        yield
+
+
 def told(ray: Any, error: BaseException) -> BaseException:
     """What a user can mend of what ended the work, in one sentence; else the error as it is."""
-    cause = getattr(error, "cause", None) or error.__cause__ or error
-    if isinstance(cause, UserError):
-        return UserError(str(cause))
-    if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(cause, OSError | ValueError):
+    reasons: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in reasons:
+        reasons.append(cause)
+        # An error of a worker's beginning is text alone, its traceback.
+        _, ours, sentence = str(cause).rpartition(f"{UserError.__name__}: ")
+        if ours or isinstance(cause, UserError):
+            return UserError(sentence.splitlines()[0])
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    last = reasons[-1]
+    if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(last, OSError | ValueError):
         return error
-    reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+    reason = (str(last).strip().splitlines() or [type(last).__name__])[0].rstrip(" .:")
     return UserError(f"{reason}; the rows that are written are kept, and the same command goes on.")

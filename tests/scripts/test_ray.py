@@ -61,9 +61,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def local(folder):
     """Row of each image by one process."""
-    status, _, errors = finish(start(folder, "images", "--output", "local.csv"))
-    assert status == 0, errors
-    return {row.image: row for row in table.read(folder / "local.csv")[1]}
+    model = GRepQ(Settings(branch="low", device="cpu"))
+    images = [RatedImage(f"images/{path.name}", path) for path in sorted((folder / "images").iterdir())]
+    return {row.image: table.row_of(row) for row in model.score_images(images)}
 
 
 def start(folder, *arguments):
@@ -116,7 +116,7 @@ def rows_of(folder):
     return [row for shard in shards(folder) for row in table.read(shard)[1]]
 
 
-def test_nothing_is_lost_and_nothing_twice(folder, local):
+def test_nothing_is_lost_and_nothing_twice(folder, local, monkeypatch, run_script):
     process = start(folder, "images", *RAY)
     wait_for(lambda: shards(folder))
     below = [pid for pid, line in children(process.pid).items() if "/raylet" in line or "Worker" in line]
@@ -138,7 +138,8 @@ def test_nothing_is_lost_and_nothing_twice(folder, local):
     status, printed, errors = finish(process)
     assert status == 0, errors
     assert f"holds {len(kept)} images with a score, which are kept; of {COUNT} images" in errors
-    assert f"{COUNT} images: {COUNT} scored, 0 failed" in printed
+    assert f"{COUNT} images: {COUNT} scored, 0 failed" in printed and printed.count("\n") == 2
+    assert errors.count("A worker ended before its work did") == 1
 
     rows = rows_of(folder)
     assert sorted(row.image for row in rows) == sorted(local)
@@ -149,11 +150,13 @@ def test_nothing_is_lost_and_nothing_twice(folder, local):
     assert not list(folder.glob("scores/*.part"))
 
     before = [shard.read_bytes() for shard in shards(folder)]
-    status, printed, errors = finish(start(folder, "images", *RAY))
+    monkeypatch.chdir(folder)
+    command = ("score_images", "images", *RAY, "--branch", "low", "--device", "cpu")
+    status, printed, errors = run_script(*command)
     assert status == 0 and f"of {COUNT} images 0 are left" in errors
     assert f"{COUNT} images: {COUNT} scored, 0 failed.\n" in printed
-    status, _, errors = finish(start(folder, "images", *RAY, "--score", "paper"))
-    assert status == 2 and "its scores were made otherwise" in errors and "Traceback" not in errors
+    status, _, errors = run_script(*command, "--score", "paper")
+    assert status == 2 and "its scores were made otherwise" in errors
     assert [shard.read_bytes() for shard in shards(folder)] == before
 
 
@@ -180,8 +183,8 @@ def test_an_image_that_ends_its_worker_is_found_and_left_out(folder, local, monk
         with pytest.raises(SystemExit):
             worker(packed(images))
     [made] = worker(packed(images))["rows"]
-    rows, others = pickle.loads(made)
-    assert given[0] == 4 and set(given[1:]) == {1} and others == 0
+    rows, others, again = pickle.loads(made)
+    assert given[0] == 4 and set(given[1:]) == {1} and (others, again) == (0, True)
     assert list(attempts.begun) == [digest("images/002.jpg")]
     assert [row.status for row in rows] == ["ok", "ok", "failed", "ok"]
     assert "ended 2 times" in rows[2].reason
@@ -198,8 +201,8 @@ def test_a_worker_with_other_weights_is_refused(folder):
 @pytest.mark.parametrize("arguments, words", [
     (("images", "--engine", "ray"), "name a folder with --output DIR"),
     (("images", "--engine", "ray", "--output", "scores.csv"), "name a folder with --output DIR"),
-    (("images", *RAY, "--top", "3"), "do not go with --engine ray"),
-    (("images", *RAY, "--sort", "best"), "do not go with --engine ray"),
+    (("images", *RAY, "--top", "3"), "do not go with it"),
+    (("images", *RAY, "--sort", "best"), "do not go with it"),
     (("images", *RAY[:-1], "none/scores"), "there is no folder none"),
     (("file:///no/such/folder", *RAY), "cannot be listed"),
     (("scores/strange.parquet", *RAY), "none is known to hold images"),
