@@ -12,6 +12,7 @@ import os
 import pickle
 import platform
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,9 +25,9 @@ from tqdm import tqdm
 from configs import Settings
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
-from Evaluation.collection.ray_images import Found, Named, digests, find, packed, unpacked
+from Evaluation.collection.ray_images import Found, Named, digest, digests, find, packed, unpacked
 from Evaluation.collection.run import head_of, summary_of
-from Evaluation.collection.shards import Shards, check_folder, digest
+from Evaluation.collection.shards import Shards, check_folder
 from Evaluation.collection.table import Row
 from Evaluation.grepq import GRepQ
 from Evaluation.processes import threads_each
@@ -62,7 +63,11 @@ def score_by_ray(
     began, passed_over, complete = time.monotonic(), 0, True
     total = None if found.sources else len(images)
     try:
-        with shards, tqdm(total=total, desc="Scoring", unit="image", disable=total in (0, 1)) as bar:
+        with (
+            shards,
+            tqdm(total=total, desc="Scoring", unit="image", disable=total in (0, 1)) as bar,
+            contextlib.redirect_stdout(sys.stderr),  # where Ray says which process it lost
+        ):
             for rows, others in _scored(ray, settings, Found(images, found.sources), shards):
                 shards.add(rows)
                 passed_over += others
@@ -138,7 +143,7 @@ class Worker:
         key = digest(image.name)
         lost = self._begin(key)
         if lost >= MOST_LOST:
-            reason = f"its process ended {lost} times while it was measured: memory may be short."
+            reason = f"its process ended {MOST_LOST} times while it was measured: memory may be short."
             return Row(image.name, None, None, None, None, None, "failed", reason)
         row = table.row_of(next(self.model.score_images([image])))
         self.attempts.end.remote(key)

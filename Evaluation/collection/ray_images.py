@@ -1,26 +1,28 @@
 """Images as Ray reads them: paths, Parquet files with bytes, WebDataset tars, addresses of object stores.
 
-Whatever it is read from, an image travels as a pickled `RatedImage`, the one column of the data set.
+Images travel pickled in the one column of a data set, as `RatedImage` where they are files, else as `Named`.
+Processes that only read and pack need no torch, so nothing here imports it.
 """
 
 from __future__ import annotations
 
 import glob
+import hashlib
 import io
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from datasets.collection import find_images
-from datasets.decoder import IMAGE_SUFFIXES, PREFIX, begins_as_image
-from datasets.rated.sets import RatedImage
-from Evaluation.collection.shards import digest
+from Evaluation.collection.table import printable
 from utils.cli import say
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets.rated.sets import RatedImage
 
 # Of a core, for a task that reads: the rest is for the workers that measure.
 READING = {"num_cpus": 0.2}
@@ -49,6 +51,8 @@ class Named:
     @property
     def is_image(self) -> bool:
         """By its first bytes; by its ending too, so that a damaged one is missed."""
+        from datasets.decoder import IMAGE_SUFFIXES, PREFIX, begins_as_image
+
         named = Path(self.name).suffix.lower() in IMAGE_SUFFIXES
         return self.known or named or begins_as_image(self.data[:PREFIX])
 
@@ -103,6 +107,8 @@ def find(paths: Sequence[str], lists: Sequence[str]) -> Found:
     tables = [path for path in paths if path.lower().endswith(".parquet") and "://" not in path]
     others = [path for path in paths if path not in tables and "://" not in path]
     if others or lists:
+        from datasets.collection import find_images
+
         collection = find_images(others, lists)
         for sentence in collection.sentences():
             say(sentence)
@@ -144,7 +150,7 @@ def _at(address: str) -> Iterator[Source]:
         yield Source(reader, files, system, "" if scheme == "file" else f"{scheme}://", columns)
 
 
-def packed(images: Sequence[RatedImage]) -> Any:
+def packed(images: Sequence[RatedImage | Named]) -> Any:
     """Images as a block of Ray."""
     import pyarrow as pa
 
@@ -153,7 +159,15 @@ def packed(images: Sequence[RatedImage]) -> Any:
 
 def unpacked(block: Any) -> list[RatedImage]:
     """What `packed` packed."""
-    return [pickle.loads(one) for one in block["image"].to_pylist()]
+    from datasets.rated.sets import RatedImage
+
+    images = [pickle.loads(one) for one in block["image"].to_pylist()]
+    return [RatedImage(one.name, cast(Path, one)) if isinstance(one, Named) else one for one in images]
+
+
+def digest(name: str) -> bytes:
+    """16 bytes that stand for an image's name."""
+    return hashlib.blake2b(printable(name).encode(), digest_size=16).digest()
 
 
 def digests(of: Iterable[bytes]) -> np.ndarray:
@@ -167,27 +181,23 @@ def _is_in(known: np.ndarray, name: str) -> bool:
     return place < len(known) and bool(known[place] == wanted)
 
 
-def _image(name: str, data: bytes | None, known: bool = False) -> RatedImage:
-    return RatedImage(name, cast(Path, Named(name, data or b"", known)))
+def _of_file(row: dict[str, Any], prefix: str) -> Iterator[Named]:
+    yield Named(prefix + row["path"], row["bytes"])
 
 
-def _of_file(row: dict[str, Any], prefix: str) -> Iterator[RatedImage]:
-    yield _image(prefix + row["path"], row["bytes"])
-
-
-def _of_sample(row: dict[str, Any], prefix: str) -> Iterator[RatedImage]:
+def _of_sample(row: dict[str, Any], prefix: str) -> Iterator[Named]:
     """The members of a WebDataset's sample, named as files of an archive are."""
     for suffix, data in row.items():
         if isinstance(data, bytes):
-            yield _image(f"{prefix}{row['__url__']}/{row['__key__']}.{suffix}", data)
+            yield Named(f"{prefix}{row['__url__']}/{row['__key__']}.{suffix}", data)
 
 
-def _of_table(row: dict[str, Any], prefix: str) -> Iterator[RatedImage]:
+def _of_table(row: dict[str, Any], prefix: str) -> Iterator[Named]:
     data = next(row[name] for name in IMAGE_COLUMNS if name in row)
     name = next((row[name] for name in NAME_COLUMNS if name in row), None)
     if isinstance(data, dict):
         name, data = data.get("path") if name is None else name, data.get("bytes")
-    yield _image(str(name), data, known=True)
+    yield Named(str(name), data or b"", known=True)
 
 
 _UNPACK = {"read_binary_files": _of_file, "read_webdataset": _of_sample, "read_parquet": _of_table}

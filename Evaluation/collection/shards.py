@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from array import array
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from Evaluation.collection import table
+from Evaluation.collection.ray_images import digest
 from Evaluation.collection.run import MOST_NAMED, Wanted, known_rows
 from Evaluation.collection.table import Row
 from utils.errors import UserError
@@ -18,11 +18,6 @@ from utils.errors import UserError
 # A shard ends with so many rows, or so many seconds after the last one: what the end of the process costs.
 SHARD_ROWS, SHARD_SECONDS = 10_000, 60.0
 SHARDS = "scores-*.parquet"
-
-
-def digest(name: str) -> bytes:
-    """16 bytes that stand for an image's name."""
-    return hashlib.blake2b(table.printable(name).encode(), digest_size=16).digest()
 
 
 def check_folder(output: Path | None) -> Path:

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from Evaluation.zeroshot import ScoreRow
 from utils.errors import UserError
 from utils.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from Evaluation.zeroshot import ScoreRow
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 # Beside a Parquet file, which cannot grow by rows, until it is written: its rows as JSON lines.
