@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import os
 import stat
 import warnings
@@ -116,7 +117,7 @@ def decode_pixels(path: str | Path) -> np.ndarray:
     Raises `UserError` whatever is wrong with the file.
     """
     with _told(path):
-        return np.require(_decoded(path), requirements="CW")
+        return np.require(_decoded(path), requirements=["C", "W"])
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -201,7 +202,10 @@ def _decoded(
     most_pixels: int = MOST_PIXELS,
     size_of: Callable[[Image.Image], tuple[int, int] | None] = lambda image: None,
 ) -> np.ndarray:
-    """As `pixels_of` the image in `path`, whose own memory is free again; `size_of` is asked before loading."""
+    """As `pixels_of` the image in `path`, whose own memory is free again.
+
+    `size_of` is asked before the image is loaded, and may say that a smaller one will do.
+    """
     with _opened(path, most_pixels) as image:
         size = size_of(image)
         image.load()
@@ -261,13 +265,21 @@ def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Im
             if not _size(file):
                 raise UserError(f"{path}: is empty.") from None
             raise
-    if image.width * image.height > most_pixels and _size(file) < SMALL_FILE:
+    width, height = max(image.size, _tile(image), key=math.prod)
+    if width * height > most_pixels and _size(file) < SMALL_FILE:
         raise UserError(
-            f"{path}: claims {image.width}x{image.height} pixels in {_size(file):,} bytes; more than "
+            f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; more than "
             f"{most_pixels:,} are not believed of so small a file (--set most_pixels=N raises that)."
         )
     image.filename = str(path)
     return image
+
+
+def _tile(image: Image.Image) -> tuple[int, int]:
+    """(W, H) of a TIFF file's tiles, which may be larger than the image and are decoded whole."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = (tags.get(tag, 0) for tag in (322, 323))
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else (0, 0)
 
 
 def _size(file: IO[bytes]) -> int:
@@ -334,7 +346,7 @@ def _rgb(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
     if size is None:
         pixels = np.empty((image.height, image.width, 3), np.uint8)
         for top, band in _rgb_bands(image):
-            pixels[top : top + band.height] = band
+            pixels[top : top + band.height] = np.asarray(band)
         return pixels
     if image.mode == "RGB" and not image.has_transparency_data:
         rgb = image
