@@ -11,8 +11,8 @@ from configs import Settings
 from models.high_level import SMALLEST_IMAGE
 from utils.errors import UserError
 
-# Slivers such as 1 x 60,000 would grow beyond any memory when they are enlarged.
-MOST_ENLARGED_PIXELS = 1 << 26
+# Slivers such as 1 x 5,000 would take 12 GB when they are enlarged; so many pixels take one.
+MOST_ENLARGED_PIXELS = 1 << 22
 
 
 def resize(image: torch.Tensor, height: int, width: int) -> torch.Tensor:

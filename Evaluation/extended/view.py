@@ -25,7 +25,8 @@ def view_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
     short = min(height, width)
     most = math.inf if settings.view == "full" else MOST_PIXELS
     scale = max(min(1.0, math.sqrt(most / (height * width))), settings.patch_size / short)
-    return (height, width) if scale == 1 else with_short_side(height, width, round(short * scale))
+    own = scale == 1 and height * width <= most
+    return (height, width) if own else with_short_side(height, width, round(short * scale))
 
 
 def to_view(image: torch.Tensor, own: tuple[int, int], settings: Settings) -> tuple[torch.Tensor, str]:
