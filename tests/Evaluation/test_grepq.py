@@ -210,7 +210,9 @@ def test_rows_come_in_order_and_a_broken_file_is_one(parity, model, folder):
 
 def test_an_image_is_decoded_once_for_both_branches(both, folder, monkeypatch):
     read = []
-    monkeypatch.setattr("Evaluation.measuring.read_image", lambda path: read.append(path) or read_image(path))
+    monkeypatch.setattr(
+        "Evaluation.measuring.read_image", lambda path, most: read.append(path) or read_image(path)
+    )
     (row,) = both.score_images([folder / "0.png"])
     assert row.q == row.q_low + row.q_high
     assert len(read) == 1
