@@ -305,6 +305,8 @@ def _reason(path: str | Path, error: Exception) -> str:
         return "is not an image in a format that can be read"
     if isinstance(error, MemoryError):
         return "does not fit in memory"
+    if isinstance(error, OSError) and error.strerror:  # the system's; Pillow's have none
+        return f"cannot be read ({error.strerror})"
     detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return f"is damaged or cut short ({detail})"
 
