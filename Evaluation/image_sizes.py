@@ -12,7 +12,7 @@ from models.high_level import SMALLEST_IMAGE
 from utils.errors import UserError
 
 # Slivers such as 1 x 60,000 would grow beyond any memory when they are enlarged.
-MOST_ENLARGED_PIXELS = 1 << 26
+MOST_ENLARGED_PIXELS = 1 << 24
 
 
 def resize(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -69,14 +69,14 @@ def enlarged_size(height: int, width: int, settings: Settings) -> tuple[int, int
     return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
 
 
-def with_short_side(height: int, width: int, short: int) -> tuple[int, int]:
-    """(height, width) scaled so that the short side is `short`.
+def with_short_side(height: int, width: int, short: int, most: int = MOST_ENLARGED_PIXELS) -> tuple[int, int]:
+    """(height, width) scaled so that the short side is `short`; of `most` pixels.
 
     Raises:
         UserError: the image is so narrow that it would become too large.
     """
     scale = short / min(height, width)
     scaled = (max(short, round(height * scale)), max(short, round(width * scale)))
-    if scaled[0] * scaled[1] > MOST_ENLARGED_PIXELS:
+    if scaled[0] * scaled[1] > most:
         raise UserError(f"{width}x{height} is too narrow to be scored.")
     return scaled

@@ -11,6 +11,8 @@ from Evaluation.image_sizes import resize, with_short_side
 
 # 1,224 x 816 of a photograph of 3 : 2, about what a screen shows of it (docs/ablations.md, The view).
 MOST_PIXELS = 1_000_000
+# Of the view of a sliver, whose short side holds one patch; 1 x 5,000 would take 12 GB.
+MOST_NARROW_PIXELS = 4 * MOST_PIXELS
 
 
 def view_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
@@ -25,7 +27,10 @@ def view_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
     short = min(height, width)
     most = math.inf if settings.view == "full" else MOST_PIXELS
     scale = max(min(1.0, math.sqrt(most / (height * width))), settings.patch_size / short)
-    return (height, width) if scale == 1 else with_short_side(height, width, round(short * scale))
+    own = scale == 1 and height * width <= most
+    return (
+        (height, width) if own else with_short_side(height, width, round(short * scale), MOST_NARROW_PIXELS)
+    )
 
 
 def to_view(image: torch.Tensor, own: tuple[int, int], settings: Settings) -> tuple[torch.Tensor, str]:
