@@ -7,7 +7,7 @@ import math
 import torch
 
 from configs import Settings
-from Evaluation.image_sizes import resize, with_short_side
+from Evaluation.image_sizes import resize, sides, with_short_side
 
 # 1,224 x 816 of a photograph of 3 : 2, about what a screen shows of it (docs/ablations.md, The view).
 MOST_PIXELS = 1_000_000
@@ -22,10 +22,10 @@ def view_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
     Raises:
         UserError: the image is so narrow that it would become too large.
     """
-    short = min(height, width)
+    own = sides(height, width)
     most = math.inf if settings.view == "full" else MOST_PIXELS
-    scale = max(min(1.0, math.sqrt(most / (height * width))), settings.patch_size / short)
-    return (height, width) if scale == 1 else with_short_side(height, width, round(short * scale))
+    scale = (most / own.prod()).sqrt().clamp_max(1).maximum(settings.patch_size / own.min())
+    return with_short_side(height, width, (own.min() * scale).round())
 
 
 def to_view(image: torch.Tensor, own: tuple[int, int], settings: Settings) -> tuple[torch.Tensor, str]:
