@@ -26,9 +26,10 @@ def statistics(features: torch.Tensor) -> FeatureStatistics:
         UserError: fewer than 2 rows, which have no covariance, or a value that is not finite.
     """
     features = check_features(features)
+    count = features.shape[0]  # not `len`, which a graph would take for a constant
     mean = features.mean(0)
     centred = features - mean
-    return FeatureStatistics(mean, centred.T @ centred / (len(features) - 1), len(features))
+    return FeatureStatistics(mean, centred.T @ centred / (count - 1), count)
 
 
 def check_features(features: torch.Tensor) -> torch.Tensor:
