@@ -58,7 +58,7 @@ class ScoreGraph(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Score () of an image (H, W, 3), uint8."""
-        measured = self.model.measure(image.permute(2, 0, 1) / 255)
+        measured = self.model.measure(image.permute(2, 0, 1).float() / 255)
         return next(one for one in self.model.qualities(measured) if one is not None)
 
 
@@ -76,7 +76,9 @@ def make_graph(model: GRepQ) -> bytes:
     example = torch.zeros(*EXAMPLE, 3, dtype=torch.uint8)
     symbolic = "aten::_upsample_bilinear2d_aa"
     torch.onnx.register_custom_op_symbolic(symbolic, _resize, OPSET)
-    written = io.BytesIO()
+    written, dtype = io.BytesIO(), torch.get_default_dtype()
+    # To which the exporter rounds numbers (); they are sizes and what comes after the encoders.
+    torch.set_default_dtype(torch.float64)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of checks, whose outcome is that of the example
@@ -85,6 +87,7 @@ def make_graph(model: GRepQ) -> bytes:
                 output_names=[output_of(model)], dynamic_axes={"image": {0: "height", 1: "width"}},
             )  # fmt: skip
     finally:
+        torch.set_default_dtype(dtype)
         torch.onnx.unregister_custom_op_symbolic(symbolic, OPSET)
     made = onnx.load_from_string(written.getvalue())
     onnx.helper.set_model_props(made, provenance(model))
@@ -140,7 +143,7 @@ def _resize(graph: Any, image: Any, size: Any, align_corners: Any, scales: Any) 
     helper = torch.onnx.symbolic_helper
     lengths = [helper._unsqueeze_helper(graph, one, [0]) for one in helper._unpack_list(size)]
     own = helper._slice_helper(graph, graph.op("Shape", image), axes=[0], starts=[0], ends=[2])
-    nothing = graph.op("Constant", value_t=torch.tensor([]))
+    nothing = graph.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
     return graph.op(
         "Resize", image, nothing, nothing, graph.op("Concat", own, *lengths, axis_i=0), mode_s="linear",
         antialias_i=1, exclude_outside_i=1, coordinate_transformation_mode_s="half_pixel",
