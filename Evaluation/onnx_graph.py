@@ -27,6 +27,7 @@ EXAMPLE = (24, 40)
 SIZES = ((20, 60), (96, 100), (333, 457), (120, 900), (1001, 1203))
 # A larger difference between a graph and its model is more than rounding.
 TOLERANCE = 1e-4
+_RESIZE = "aten::_upsample_bilinear2d_aa"
 RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)"}
 
 
@@ -71,27 +72,32 @@ def make_graph(model: GRepQ) -> bytes:
     Raises:
         UserError: the packages are missing, or weights or statistics cannot be used.
     """
-    onnx = _package("onnx")
-    graph = ScoreGraph(model.load()).eval()
-    example = torch.zeros(*EXAMPLE, 3, dtype=torch.uint8)
-    symbolic = "aten::_upsample_bilinear2d_aa"
-    torch.onnx.register_custom_op_symbolic(symbolic, _resize, OPSET)
+    onnx, _ = packages()
+    made = onnx.load_from_string(traced(ScoreGraph(model.load()).eval(), output_of(model)))
+    onnx.helper.set_model_props(made, provenance(model))
+    return made.SerializeToString()
+
+
+def traced(module: nn.Module, output: str) -> bytes:
+    """The graph of a module that takes an image (H, W, 3), uint8, whose `output` is a single tensor."""
     written, dtype = io.BytesIO(), torch.get_default_dtype()
-    # To which the exporter rounds numbers (); they are sizes and what comes after the encoders.
+    # To the default the exporter rounds numbers (): sizes, and what is computed after the encoders.
     torch.set_default_dtype(torch.float64)
+    torch.onnx.register_custom_op_symbolic(_RESIZE, _resize, OPSET)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of checks, whose outcome is that of the example
             torch.onnx.export(
-                graph, (example,), written, dynamo=False, opset_version=OPSET, input_names=["image"],
-                output_names=[output_of(model)], dynamic_axes={"image": {0: "height", 1: "width"}},
+                module, (torch.zeros(*EXAMPLE, 3, dtype=torch.uint8),),
+                written,  # type: ignore[arg-type]
+                dynamo=False,  # by tracing, which takes sizes that are computed and a loop
+                opset_version=OPSET, input_names=["image"], output_names=[output],
+                dynamic_axes={"image": {0: "height", 1: "width"}},
             )  # fmt: skip
     finally:
+        torch.onnx.unregister_custom_op_symbolic(_RESIZE, OPSET)
         torch.set_default_dtype(dtype)
-        torch.onnx.unregister_custom_op_symbolic(symbolic, OPSET)
-    made = onnx.load_from_string(written.getvalue())
-    onnx.helper.set_model_props(made, provenance(model))
-    return made.SerializeToString()
+    return written.getvalue()
 
 
 def output_of(model: GRepQ) -> str:
@@ -114,15 +120,13 @@ def provenance(model: GRepQ) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def compare(
-    graph: bytes, model: GRepQ, sizes: Sequence[tuple[int, int]] = SIZES
-) -> Iterator[Comparison]:
+def compare(graph: bytes, model: GRepQ, sizes: Sequence[tuple[int, int]] = SIZES) -> Iterator[Comparison]:
     """A graph beside its model on an image of each size.
 
     Raises:
-        UserError: onnxruntime is missing.
+        UserError: the packages are missing.
     """
-    session = _package("onnxruntime").InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = packages()[1].InferenceSession(graph, providers=["CPUExecutionProvider"])
     for height, width in sizes:
         image = pattern(height, width)
         scores: Any = model.score(image)
@@ -139,7 +143,7 @@ def pattern(height: int, width: int) -> np.ndarray:
 
 
 def _resize(graph: Any, image: Any, size: Any, align_corners: Any, scales: Any) -> Any:
-    """torch's antialiased bilinear resizing in ONNX, for which the exporter has no rule."""
+    """What `resize` asks of torch, in ONNX, for which the exporter has no rule."""
     helper = torch.onnx.symbolic_helper
     lengths = [helper._unsqueeze_helper(graph, one, [0]) for one in helper._unpack_list(size)]
     own = helper._slice_helper(graph, graph.op("Shape", image), axes=[0], starts=[0], ends=[2])
@@ -150,11 +154,11 @@ def _resize(graph: Any, image: Any, size: Any, align_corners: Any, scales: Any) 
     )  # fmt: skip
 
 
-def _package(name: str) -> Any:
-    """An optional package; `UserError` where it is missing."""
-    import importlib
-
+def packages() -> tuple[Any, Any]:
+    """Onnx and onnxruntime, of which nothing else has need; `UserError` where one is missing."""
     try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UserError(f"'{name}' is missing: pip install onnx onnxruntime.") from None
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"The package {error.name} is missing: pip install onnx onnxruntime") from None
+    return onnx, onnxruntime

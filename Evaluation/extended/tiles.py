@@ -28,9 +28,8 @@ def tile_grid(view: torch.Tensor, size: int) -> torch.Tensor:
 
 def _starts(length: int, size: int) -> torch.Tensor:
     """Where the tile in the middle of each of n equal cells begins, (n,)."""
-    count = torch.as_tensor(length // size).clamp_max(MOST_TILES)
-    cells = torch.arange(count, dtype=torch.float64)
-    return (length * (2 * cells + 1) / (2 * count) - size / 2).round().long()
+    cells = torch.arange(MOST_TILES, dtype=torch.float64)[: length // size]
+    return (length * (2 * cells + 1) / (2 * cells.shape[0]) - size / 2).round().long()
 
 
 def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, torch.Tensor]:
@@ -52,9 +51,7 @@ def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, torch.Te
     return FeatureStatistics(mean, covariance, len(flat)), worth
 
 
-def shrunk(
-    image: FeatureStatistics, worth: torch.Tensor, pristine: FeatureStatistics
-) -> FeatureStatistics:
+def shrunk(image: FeatureStatistics, worth: torch.Tensor, pristine: FeatureStatistics) -> FeatureStatistics:
     """Statistics whose covariance is drawn towards the pristine one, the more the fewer tiles there are.
 
     `((n - 1) C + 20 C_p) / (n - 1 + 20)`, n the number of tiles that `image` is worth: a small crop has
