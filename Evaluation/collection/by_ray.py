@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import os
 import pickle
 import platform
-import shutil
 import sys
 import time
 from collections import Counter
@@ -25,21 +23,19 @@ from tqdm import tqdm
 from configs import Settings
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
+from Evaluation.collection.ray_cluster import connect, import_ray, share, told
 from Evaluation.collection.ray_images import Found, Named, digest, digests, find, packed, unpacked
 from Evaluation.collection.run import head_of, summary_of
 from Evaluation.collection.shards import Shards, check_folder
 from Evaluation.collection.table import Row
 from Evaluation.grepq import GRepQ
-from Evaluation.processes import threads_each
 from utils.cli import say
 from utils.errors import UserError
 
-# Paths that a worker is given at a time, and bytes of images.
-TASK_IMAGES, TASK_BYTES = 64, 32 << 20
+# Paths that a worker is given at a time.
+TASK_IMAGES = 64
 # An image that was alone with its worker when this ended, so many times, is not given to another.
 MOST_LOST = 2
-# Memory of the cluster that is begun on this machine for what its processes share.
-STORE_BYTES = 1 << 30
 
 
 def score_by_ray(
@@ -53,7 +49,7 @@ def score_by_ray(
     Raises:
         UserError: Ray is missing or gone, or as `score_collection`.
     """
-    ray, folder, found = _ray(), check_folder(output), find(paths, lists)
+    ray, folder, found = import_ray(), check_folder(output), find(paths, lists)
     model = GRepQ(dataclasses.replace(settings, jobs=1, device="cpu"), say)
     shards = Shards(folder, head_of(model.load()), overwrite)
     images = [image for image in found.images if digest(image.name) not in shards.done]
@@ -159,7 +155,7 @@ def _scored(ray: Any, settings: Settings, found: Found, shards: Shards) -> Itera
     if not found.images and not found.sources:
         return
     try:
-        _connect(ray)
+        connect(ray)
         size = max(1, min(TASK_IMAGES, len(found.images) // (4 * settings.jobs)))
         blocks = [packed(found.images[k : k + size]) for k in range(0, len(found.images), size)]
         parts = [ray.data.from_arrow(blocks)] if blocks else []
@@ -169,96 +165,11 @@ def _scored(ray: Any, settings: Settings, found: Found, shards: Shards) -> Itera
         # Ray begins a worker that is lost, and its work, anew.
         attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
         scored = images.map_batches(
-            Worker, batch_size=None, batch_format="pyarrow", **_share(ray, settings, shards.head, attempts)
+            Worker, batch_size=None, batch_format="pyarrow", **share(ray, settings, shards.head, attempts)
         )
         for batch in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
             yield from map(pickle.loads, batch["rows"].to_pylist())
     except ray.exceptions.RayError as error:
-        raise _told(ray, error) from error
+        raise told(ray, error) from error
     finally:
         ray.shutdown()
-
-
-def _told(ray: Any, error: BaseException) -> BaseException:
-    """What a user can mend of what ended the work, in one sentence; else the error as it is."""
-    cause = getattr(error, "cause", None) or error.__cause__ or error
-    if isinstance(cause, UserError):
-        return UserError(str(cause))
-    if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(cause, OSError | ValueError):
-        return error
-    reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
-    return UserError(f"{reason}; the rows that are written are kept, and the same command goes on.")
-
-
-def _connect(ray: Any) -> None:
-    """Join the cluster of RAY_ADDRESS, or begin one on this machine; without its talk."""
-    # Workers import what this process does from where it does.
-    root = Path(__file__).resolve().parents[__name__.count(".")]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    address, options = os.environ.get("RAY_ADDRESS") or "local", {}
-    if address == "local":
-        shared = Path("/dev/shm")
-        free = shutil.disk_usage(shared if shared.is_dir() else Path.home()).free
-        store = max(100 << 20, min(STORE_BYTES, free // 2))
-        options = {"num_cpus": threads_each(1), "include_dashboard": False, "object_store_memory": store}
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
-    with _without_talk():
-        ray.init(
-            address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment, **options
-        )
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    context.target_max_block_size = TASK_BYTES
-    context.use_datasource_v2 = False  # whose threads stumble over each other where fsspec has no aiohttp
-
-
-@contextlib.contextmanager
-def _without_talk() -> Iterator[None]:
-    """What libraries write to standard error by themselves goes nowhere."""
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _share(ray: Any, settings: Settings, head: table.Head, attempts: Any) -> dict[str, Any]:
-    """How many workers there are, and what each has of the machines.
-
-    Raises:
-        UserError: a GPU is asked for, and there is none.
-    """
-    there = ray.cluster_resources()
-    cores, gpus = there.get("CPU", 1), int(there.get("GPU", 0))
-    device = settings.device if gpus or settings.device != "auto" else "cpu"
-    on_gpu = device.startswith(("auto", "cuda"))
-    if on_gpu and not gpus:
-        raise UserError(f"Device '{device}' is not there; 'auto' or 'cpu' always works.")
-    jobs = min(settings.jobs, gpus) if on_gpu else settings.jobs
-    if jobs < settings.jobs:
-        say(f"There are {gpus} GPU(s), one a worker: {jobs} worker(s).")
-    largest = max(node["Resources"].get("CPU", 1) for node in ray.nodes() if node["Alive"])
-    own = dataclasses.replace(settings, jobs=1, device="cuda" if on_gpu else device)
-    threads = max(1, int(min(cores // jobs, largest)))
-    return {
-        "concurrency": jobs,
-        "num_cpus": min(cores / jobs, largest) * 0.8,  # the rest is for tasks that read
-        "num_gpus": int(on_gpu),
-        "fn_constructor_args": (own, head, threads, str(Path.cwd()), attempts),
-    }
-
-
-def _ray() -> Any:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise UserError("--engine ray needs Ray: 'pip install \"ray[data]\"'.") from None
-    return ray
