@@ -26,9 +26,10 @@ def statistics(features: torch.Tensor) -> FeatureStatistics:
         UserError: fewer than 2 rows, which have no covariance, or a value that is not finite.
     """
     features = check_features(features)
+    count = features.shape[0]  # not `len`, which a graph would take for a constant
     mean = features.mean(0)
     centred = features - mean
-    return FeatureStatistics(mean, centred.T @ centred / (len(features) - 1), len(features))
+    return FeatureStatistics(mean, centred.T @ centred / (count - 1), count)
 
 
 def check_features(features: torch.Tensor) -> torch.Tensor:
@@ -64,12 +65,29 @@ def distance(pristine: FeatureStatistics, test: FeatureStatistics, regularisatio
     difference = pristine.mean - test.mean
     covariance = (pristine.covariance + test.covariance) / 2
     covariance = covariance + regularisation * torch.eye(len(difference), dtype=torch.float64)
+    if torch.jit.is_tracing():  # ONNX has no operator for the factor
+        return squared_by_elimination(covariance, difference).sqrt()
     triangle, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
         raise UserError("The mean covariance cannot be inverted; raise the regularisation.")
     # With C = L L^T the squared distance is |L^-1 difference|^2.
     whitened = torch.linalg.solve_triangular(triangle, difference[:, None], upper=False)
     return whitened.norm()
+
+
+@torch.jit.script_if_tracing
+def squared_by_elimination(covariance: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
+    """difference^T covariance^-1 difference, (), by steps that every graph of operators has.
+
+    The covariance (F, F) is bordered by the difference (F,); when all F pivots are eliminated, what is left
+    is minus the result.
+    """
+    column = torch.cat([difference, difference.new_zeros(1)])[:, None]  # (F + 1, 1)
+    bordered = torch.cat([torch.cat([covariance, difference[None]]), column], 1)  # (F + 1, F + 1)
+    for k in range(len(difference)):
+        column = bordered[k]
+        bordered = bordered - torch.outer(column, column / column[k])
+    return -bordered[-1, -1]
 
 
 def low_level_quality(d: torch.Tensor) -> torch.Tensor:

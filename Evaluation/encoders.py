@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -106,7 +105,7 @@ class Encoders:
 
         if self.settings.engine == "torch":
             return run_by_torch(encoder(), self.precision)
-        key = f"{kind.__name__} {weights} {source_sha256(inspect.getfile(kind))}"
+        key = f"{kind.__name__} {weights} {source_sha256(kind.forward.__code__.co_filename)}"
         return fastest(encoder, key, self.device, self.precision, most_pixels)
 
     def line(self) -> str:

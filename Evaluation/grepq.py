@@ -169,10 +169,10 @@ class GRepQ:
         return scores if many else scores[0]
 
     def _score(self, image: Measurement) -> Scores:
-        q_low, q_high = (None if one is None else one.item() for one in self._qualities(image))
+        q_low, q_high = (None if one is None else one.item() for one in self.qualities(image))
         return combined(q_low, q_high, image.notes)
 
-    def _qualities(self, image: Measurement) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def qualities(self, image: Measurement) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Q_low and Q_high, () each; None is the branch that there is not."""
         q_low = q_high = None
         if self.encoders.has_low:
@@ -198,7 +198,7 @@ class GRepQ:
             raise UserError(f"{images.dtype} of shape {tuple(images.shape)} is no image of floats (3, H, W).")
         found = []
         for image in images.float().clamp(0, 1).view(-1, *images.shape[-3:]):
-            qualities = self._qualities(self.measure(image.cpu().contiguous()))
+            qualities = self.qualities(self.measure(image.cpu().contiguous()))
             found.append(-torch.stack([one.double() for one in qualities if one is not None]).sum())
         return found[0] if images.ndim == 3 else torch.stack(found)
 

@@ -27,6 +27,17 @@ def as_the_set_resizes(image: torch.Tensor, size: tuple[int, int] | None) -> tup
     return resize(image, *size), f"resized to {size[1]}x{size[0]}"
 
 
+def sides(height: int, width: int) -> torch.Tensor:
+    """Both lengths, float64 (2,), to compute a size with: while a graph is traced they are not known yet."""
+    return torch.stack([torch.as_tensor(height), torch.as_tensor(width)]).double()
+
+
+def whole(lengths: torch.Tensor) -> tuple[int, int]:
+    """(height, width) of `sides`; while a graph is traced they stay tensors."""
+    height, width = lengths.long() if torch.jit.is_tracing() else lengths.long().tolist()
+    return height, width
+
+
 def at_least_smallest(image: torch.Tensor) -> tuple[torch.Tensor, str]:
     """The image, enlarged where a side is under the 32 pixels that CLIP needs, and a note where it was.
 
@@ -34,9 +45,9 @@ def at_least_smallest(image: torch.Tensor) -> tuple[torch.Tensor, str]:
         UserError: the image is so narrow that it would become too large.
     """
     height, width = image.shape[-2:]
-    if min(height, width) >= SMALLEST_IMAGE:
+    enlarged = with_short_side(height, width, sides(height, width).min().clamp_min(SMALLEST_IMAGE))
+    if enlarged == (height, width):
         return image, ""
-    enlarged = with_short_side(height, width, SMALLEST_IMAGE)
     return resize(image, *enlarged), f"whole image enlarged to {enlarged[1]}x{enlarged[0]}"
 
 
@@ -64,19 +75,20 @@ def enlarged_size(height: int, width: int, settings: Settings) -> tuple[int, int
     """
     size = settings.patch_size
     stride = size // 2
-    if min(height, width) >= size and max(height, width) >= size + stride:
-        return height, width
-    return with_short_side(height, width, math.ceil(settings.enlarged_short_side * size))
+    own = sides(height, width)
+    enough = (own.min() >= size) & (own.max() >= size + stride)
+    short = own.min().where(enough, math.ceil(settings.enlarged_short_side * size))
+    return with_short_side(height, width, short)
 
 
-def with_short_side(height: int, width: int, short: int) -> tuple[int, int]:
-    """(height, width) scaled so that the short side is `short`.
+def with_short_side(height: int, width: int, short: int | torch.Tensor) -> tuple[int, int]:
+    """(height, width) scaled so that the short side is `short`; itself where it has that already.
 
     Raises:
         UserError: the image is so narrow that it would become too large.
     """
-    scale = short / min(height, width)
-    scaled = (max(short, round(height * scale)), max(short, round(width * scale)))
-    if scaled[0] * scaled[1] > MOST_ENLARGED_PIXELS:
+    own = sides(height, width)
+    scaled = whole((own * (short / own.min())).round().clamp_min(short))
+    if scaled != (height, width) and scaled[0] * scaled[1] > MOST_ENLARGED_PIXELS:
         raise UserError(f"{width}x{height} is too narrow to be scored.")
     return scaled

@@ -32,8 +32,19 @@ def patch_grid(image: torch.Tensor, size: int, stride: int) -> torch.Tensor:
     height, width = image.shape[-2:]
     if min(height, width) < size:
         raise ValueError(f"An image of {width}x{height} pixels holds no patch of {size}x{size}.")
+    if torch.jit.is_tracing():
+        tops, lefts = (torch.arange(0, length - size + 1, stride) for length in (height, width))
+        return patches_at(image, tops, lefts, size)
     windows = image.unfold(1, size, stride).unfold(2, size, stride)  # (C, rows, columns, size, size)
     return windows.permute(1, 2, 0, 3, 4)  # (rows, columns, C, size, size)
+
+
+def patches_at(image: torch.Tensor, tops: torch.Tensor, lefts: torch.Tensor, size: int) -> torch.Tensor:
+    """The patches of an image (C, H, W) that begin there, copied: (rows, columns, C, size, size)."""
+    inside = torch.arange(size)
+    rows = image[:, tops[:, None] + inside]  # (C, rows, size, W)
+    patches = rows[..., lefts[:, None] + inside]  # (C, rows, size, columns, size)
+    return patches.permute(1, 3, 0, 2, 4).contiguous()
 
 
 def extract_patches(image: torch.Tensor, size: int, stride: int) -> torch.Tensor:
@@ -112,6 +123,8 @@ def patch_features(run: Run, grids: Sequence[torch.Tensor], chunk: int) -> list[
         grids: (rows, columns, 3, p, p) in [0, 1] of each image, views of `patch_grid`.
         chunk: patches that go through the encoder at once.
     """
+    if torch.jit.is_tracing():  # how many there are is not known yet
+        return [run(grid.flatten(0, 1))[0].double().view(*grid.shape[:2], -1) for grid in grids]
     patches = (patch for grid in grids for row in grid for patch in row)
     features = []
     while batch := list(islice(patches, chunk)):

@@ -19,7 +19,7 @@ from utils.files import write_text
 # the peak of the one that started it.
 BENCHES = (
     "memory", "folder", "start", "scoring", "fsim", "attention_pool", "training_step", "data_wait",
-    "few_labels", "others",
+    "few_labels", "onnx", "others",
 )  # fmt: skip
 
 

@@ -62,8 +62,10 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def members(path: Path, most: int) -> Iterator[tuple[Member, bytes]]:
+def members(path: Path, most: int) -> Iterator[tuple[Member, bytes | None]]:
     """The files of an archive in its order, hidden ones left out, with at most `most` first bytes of each.
+
+    None stands for the bytes of a file that cannot be read; opening it tells why.
 
     Raises:
         UserError: the archive cannot be read.
@@ -86,7 +88,7 @@ class _Archive(Protocol):
 
     def open(self, name: str) -> IO[bytes]: ...
 
-    def prefix(self, name: str, most: int) -> bytes: ...
+    def prefix(self, name: str, most: int) -> bytes | None: ...
 
 
 class _Zip:
@@ -101,12 +103,12 @@ class _Zip:
             raise UserError(f"{self.file.filename}/{name}: is encrypted.")
         return self.file.open(name)
 
-    def prefix(self, name: str, most: int) -> bytes:
+    def prefix(self, name: str, most: int) -> bytes | None:
         try:
             with self.file.open(name) as file:
                 return file.read(most)
-        except Exception:  # told when the file is read, if its name says that it is an image
-            return b""
+        except Exception:  # encrypted, damaged, packed by an unknown method ...
+            return None
 
 
 class _Tar:

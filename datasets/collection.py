@@ -105,7 +105,8 @@ def _read_list(name: str) -> list[str]:
 
 def _add(path: Path, found: Collection, seen: set[str]) -> None:
     """Add what was named: an archive, a folder with all below, or a file, which is taken whatever it is."""
-    if not path.is_dir():
+    # Unlike Path's, what os.path asks raises no error of a name that is too long or may not be looked up.
+    if not os.path.isdir(path):  # noqa: PTH112
         if _is_new(path, found, seen):
             _add_file(path, found, named=True)
         return
@@ -135,7 +136,7 @@ def _is_new(path: Path, found: Collection, seen: set[str]) -> bool:
 
 
 def _add_file(file: Path, found: Collection, named: bool) -> None:
-    if is_archive(file) and file.is_file():
+    if is_archive(file) and os.path.isfile(file):  # noqa: PTH113
         _add_archive(file, found)
     elif named:
         _take(file, found)
@@ -158,13 +159,14 @@ def _add_archive(path: Path, found: Collection) -> None:
         _take(Unreadable(str(path), reason), found)
 
 
-def _take_image(file: Path | Member, prefix: bytes, found: Collection) -> None:
-    """Take a file of a folder or archive where it is an image."""
-    if begins_as_image(prefix):
+def _take_image(file: Path | Member, prefix: bytes | None, found: Collection) -> None:
+    """Take a file of a folder or archive where it is an image, by its name where it cannot be read."""
+    named = Path(str(file)).suffix.lower() in IMAGE_SUFFIXES
+    if named if prefix is None else begins_as_image(prefix):
         _take(file, found)
         return
     found.others += 1
-    if Path(str(file)).suffix.lower() in IMAGE_SUFFIXES:
+    if named:
         found.misnamed.append(str(file))
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import os
 import stat
 import warnings
@@ -63,6 +64,8 @@ SMALL_FILE = 1_000_000
 MOST_PIXELS = Settings.most_pixels
 # How many first bytes tell what a file is.
 PREFIX = 16
+# Pixels that are converted at once: a large image is not in memory in every form that it goes through.
+BAND = 1 << 20
 
 
 def read_image(path: str | Path, most_pixels: int = MOST_PIXELS) -> torch.Tensor:
@@ -74,8 +77,8 @@ def read_image(path: str | Path, most_pixels: int = MOST_PIXELS) -> torch.Tensor
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with _opened(path, most_pixels) as image:
-        return in_unit_range(pixels_of(image))
+    with _told(path):
+        return in_unit_range(_decoded(path, most_pixels))
 
 
 def read_reduced(
@@ -93,13 +96,19 @@ def read_reduced(
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with _opened(path, most_pixels) as image:
+    own = (0, 0)
+
+    def smaller(image: Image.Image) -> tuple[int, int] | None:
+        nonlocal own
         own = _upright_size(image)
         height, width = size_of(*own)
         if height * width >= own[0] * own[1]:
-            return in_unit_range(pixels_of(image)), own
+            return None
         image.draft(None, size_of(image.height, image.width)[::-1])
-        return in_unit_range(pixels_of(image, (height, width))), own
+        return height, width
+
+    with _told(path):
+        return in_unit_range(_decoded(path, most_pixels, smaller)), own
 
 
 def decode_pixels(path: str | Path) -> np.ndarray:
@@ -107,12 +116,14 @@ def decode_pixels(path: str | Path) -> np.ndarray:
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with _opened(path) as image:
-        return pixels_of(image)
+    with _told(path):
+        return np.require(_decoded(path), requirements=["C", "W"])
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
-    """As `decode_pixels`, of an open Pillow image, resized to (H, W) `size` where it has 8 bits.
+    """Pixels (H, W, 3) of an open Pillow image, resized to (H, W) `size` where it has 8 bits.
+
+    As `decode_pixels` gives them; three equal channels of 16 bits are one in memory.
 
     Raises `UserError` where its white is not defined.
     """
@@ -120,7 +131,7 @@ def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.nda
     orientation = _orientation(image)  # after loading: Pillow turns TIFF files itself
     stored = size[::-1] if size is not None and orientation in _TURNED else size
     pixels = _rgb(image, stored)
-    return pixels if orientation == 1 else np.ascontiguousarray(_UPRIGHT[orientation](pixels))
+    return pixels if orientation == 1 else _UPRIGHT[orientation](pixels)
 
 
 def in_unit_range(pixels: np.ndarray) -> torch.Tensor:
@@ -186,12 +197,34 @@ def _formats() -> tuple[str, ...]:
     return tuple(_FORMATS.intersection(Image.OPEN))
 
 
+def _decoded(
+    path: str | Path,
+    most_pixels: int = MOST_PIXELS,
+    size_of: Callable[[Image.Image], tuple[int, int] | None] = lambda image: None,
+) -> np.ndarray:
+    """As `pixels_of` the image in `path`, whose own memory is free again.
+
+    `size_of` is asked before the image is loaded, and may say that a smaller one will do.
+    """
+    with _opened(path, most_pixels) as image:
+        size = size_of(image)
+        image.load()
+        vars(image).pop("_decoder", None)  # WebP's, which keeps two more images
+        return pixels_of(image, size)
+
+
 @contextmanager
 def _opened(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
     """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
+    with _told(path), _file(path) as file, _open_image(file, path, most_pixels) as image:
+        yield image
+
+
+@contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """Whatever goes wrong inside leaves as `UserError`."""
     try:
-        with _file(path) as file, _open_image(file, path, most_pixels) as image:
-            yield image
+        yield
     except UserError:
         raise
     # Pillow's readers raise nearly everything on a broken file (struct.error, SyntaxError, KeyError ...).
@@ -232,13 +265,21 @@ def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Im
             if not _size(file):
                 raise UserError(f"{path}: is empty.") from None
             raise
-    if image.width * image.height > most_pixels and _size(file) < SMALL_FILE:
+    width, height = max(image.size, _tile(image), key=math.prod)
+    if width * height > most_pixels and _size(file) < SMALL_FILE:
         raise UserError(
-            f"{path}: claims {image.width}x{image.height} pixels in {_size(file):,} bytes; more than "
+            f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; more than "
             f"{most_pixels:,} are not believed of so small a file (--set most_pixels=N raises that)."
         )
     image.filename = str(path)
     return image
+
+
+def _tile(image: Image.Image) -> tuple[int, int]:
+    """(W, H) of a TIFF file's tiles, which may be larger than the image and are decoded whole."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = (tags.get(tag, 0) for tag in (322, 323))
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else (0, 0)
 
 
 def _size(file: IO[bytes]) -> int:
@@ -264,6 +305,8 @@ def _reason(path: str | Path, error: Exception) -> str:
         return "is not an image in a format that can be read"
     if isinstance(error, MemoryError):
         return "does not fit in memory"
+    if isinstance(error, OSError) and error.strerror:  # the system's; Pillow's have none
+        return f"cannot be read ({error.strerror})"
     detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return f"is damaged or cut short ({detail})"
 
@@ -300,15 +343,35 @@ def _rgb(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
         grey = np.asarray(image)  # uint16, or int32 for mode "I"
         if grey.min() < 0 or grey.max() > 65535:
             raise _refusal(image, "holds 32-bit samples, whose white is not defined: save it as 8 or 16 bits")
-        return np.repeat(grey.astype(np.uint16)[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
-    if image.has_transparency_data:
-        # Pillow has no way from PA and La to RGBA that keeps a palette's or a premultiplied alpha otherwise.
-        rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, rgba)
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
+        one = grey.astype(np.uint16, copy=False)[..., None]
+        return np.broadcast_to(one, (*grey.shape, 3))  # (H, W, 1) -> (H, W, 3)
+    if size is None:
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        for top, band in _rgb_bands(image):
+            pixels[top : top + band.height] = np.asarray(band)
+        return pixels
+    if image.mode == "RGB" and not image.has_transparency_data:
+        rgb = image
+    else:
+        rgb = Image.new("RGB", image.size)
+        for top, band in _rgb_bands(image):
+            rgb.paste(band, (0, top))
     # torch's antialiased "bilinear" is this filter too.
-    return np.array(rgb if size is None else rgb.resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.array(rgb.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def _rgb_bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The image as RGB in bands of all its columns, each with its first row."""
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if band.has_transparency_data:
+            # Pillow has no way from PA and La to RGBA that keeps a palette's or a premultiplied alpha
+            # otherwise.
+            rgba = band.convert("LA").convert("RGBA") if band.mode == "La" else band.convert("RGBA")
+            white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+            band = Image.alpha_composite(white, rgba)
+        yield top, band if band.mode == "RGB" else band.convert("RGB")
 
 
 def _refusal(image: Image.Image, reason: str) -> UserError:

@@ -36,9 +36,12 @@ def as_image(source: ImageLike) -> torch.Tensor:
         array = source[..., None] if source.ndim == 2 else source
         if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
             raise UserError(f"An array of shape {source.shape} is no image: (H, W) or (H, W, 3) is expected.")
-        if array.dtype in (np.uint8, np.uint16):
+        own = array.dtype.newbyteorder("=")  # torch knows this machine's order of bytes alone, and no longer
+        if own in (np.uint8, np.uint16):
             return in_unit_range(np.ascontiguousarray(array.repeat(3 // array.shape[2], 2)))
-        values = torch.from_numpy(np.ascontiguousarray(array)) if array.dtype.kind == "f" else array
+        values: Any = array
+        if own.kind == "f":
+            values = torch.from_numpy(np.require(array, min(own, np.dtype(np.float64)), ["C", "W"]))
         return _checked(values).permute(2, 0, 1).repeat(3 // array.shape[2], 1, 1).contiguous()
     if isinstance(source, torch.Tensor):
         if source.ndim != 3 or source.shape[0] != 3 or not source.numel():
@@ -60,7 +63,8 @@ def _checked(values: Any) -> torch.Tensor:
     """Floating-point values as float32."""
     if not isinstance(values, torch.Tensor) or not values.is_floating_point():
         raise UserError(f"An image of {values.dtype} has no defined white: give uint8 or floats in [0, 1].")
+    values = values.float()  # before the least and greatest, which 8 bits do not have
     low, high = values.min().item(), values.max().item()
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):
         raise UserError(f"Floats of an image lie in [0, 1], these from {low:g} to {high:g}: scale them.")
-    return values.float().clamp(0, 1).contiguous()  # one layout, so that the same image has the same score
+    return values.clamp(0, 1).contiguous()  # one layout, so that the same image has the same score

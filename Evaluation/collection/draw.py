@@ -92,12 +92,12 @@ def draw_map(path: Path, copy: Image.Image, found: QualityMap, title: str) -> No
     width, height = copy.size
     with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of names in scripts that the font does not have
-        figure = Figure(figsize=(4 * (1 + len(maps)), 4 * height / width + 0.9), layout="constrained")
+        figure = Figure(figsize=(4 * (1 + len(maps)), 4 * height / width + 1.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(maps))
         axes[0].imshow(copy)
         told = f"named: {found.words}" if found.words else "no distortion named"
-        axes[0].set_title(title if len(title) < 60 else f"...{title[-57:]}")
-        axes[0].set_xlabel(told if found.distortion is not None else "")
+        figure.suptitle(title)
+        axes[0].set_title(told if found.distortion is not None else "")
         for place, (name, (values, most)) in zip(axes[1:], maps.items(), strict=True):
             place.imshow(copy)
             over = heat(values, found, most, map_size(width, height)).convert("RGBA")

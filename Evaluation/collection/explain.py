@@ -80,7 +80,7 @@ def write_maps(model: GRepQ, images: Sequence[tuple[Row, RatedImage]], folder: P
     for one in explain(model, waiting, draw.FIGURE_SIDE, "Quality maps"):
         if one.map is not None:
             with atomic_path(folder / map_name(one.row.image)) as part:
-                draw.draw_map(part, one.copy, one.map, f"{one.row.image}   {one.row.score:.3f}")
+                draw.draw_map(part, one.copy, one.map, f"{Path(one.row.image).name}   {one.row.score:.3f}")
             drawn += 1
     return drawn
 

@@ -116,15 +116,18 @@ def _pictures(explained: Sequence[Explained], folder: str) -> list[dict[str, Any
 
 def _copies(explained: Sequence[Explained]) -> list[str]:
     """The small copies, as small as they must be for the page to stay small."""
-    copies: list[str] = []
     for shrink, quality in FITTING:
-        copies = []
+        copies: list[str] = []
+        left = MOST_BYTES
         for one in explained:
             small = one.copy.resize([max(1, round(side * shrink)) for side in one.copy.size])
-            copies.append(draw.as_uri(small, "WEBP", quality=quality, method=4))
-        if sum(map(len, copies)) <= MOST_BYTES:
-            break
-    return copies
+            copies.append(draw.as_uri(small, "WEBP", quality=quality))
+            left -= len(copies[-1])
+            if left < 0:
+                break
+        else:
+            return copies
+    return ["data:,"] * len(explained)
 
 
 def _histogram(scores: Sequence[float], column: str) -> markupsafe.Markup | str:

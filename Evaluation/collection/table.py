@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,8 +124,12 @@ def read(path: Path) -> tuple[dict[str, Any], list[Row]]:
         if suffix == ".parquet":
             return _read_parquet(path)
         text = content.decode("utf-8", "surrogateescape")
-        return _read_csv(text) if suffix == ".csv" else _read_lines(text)
-    except (ValueError, TypeError, KeyError, csv.Error):
+        head, rows = _read_csv(text) if suffix == ".csv" else _read_lines(text)
+        if not isinstance(head, dict):
+            raise TypeError(head)
+        return head, rows
+    # OSError is pyarrow's, RecursionError of JSON whose brackets never close.
+    except (ValueError, TypeError, KeyError, OSError, RecursionError, csv.Error):
         raise UserError(
             f"{path}: is no table of scores to go on with; name another, or write over it with --overwrite."
         ) from None
@@ -173,13 +178,18 @@ class Growing:
 
 
 def _row(cells: Mapping[str, Any]) -> Row:
-    """A row of a file; ValueError or KeyError where it is none."""
+    """A row of a file; ValueError, TypeError or KeyError where it is none."""
     values: dict[str, Any] = {name: cells[name] for name in COLUMNS}
     for name, kind in _NUMBERS.items():
         values[name] = None if values[name] in (None, "") else kind(values[name])
-    if values["status"] not in ("ok", "failed"):
-        raise ValueError(values["status"])
-    return Row(**values)
+    row = Row(**values)
+    texts = (row.image, row.status, row.reason)
+    numbers = [value for value in (row.q_low, row.q_high, row.q) if value is not None]
+    if row.status not in ("ok", "failed") or not all(isinstance(text, str) for text in texts):
+        raise ValueError(texts)
+    if not all(map(math.isfinite, numbers)) or bool(numbers) != row.ok:
+        raise ValueError(numbers)
+    return row
 
 
 def _read_csv(text: str) -> tuple[dict[str, Any], list[Row]]:

@@ -24,7 +24,7 @@ def detail(view: torch.Tensor) -> torch.Tensor:
     """
     side = min(COARSE, *(length // 2 for length in view.shape[1:]))
     grey = (view * view.new_tensor(GREY)[:, None, None]).sum(0)[None]
-    fine, coarse = _contrast(grey), _contrast(F.avg_pool2d(grey, side))
+    fine, coarse = _contrast(grey), _contrast(F.avg_pool2d(grey[None], side)[0])
     return (fine + _NOTHING) / (coarse + _NOTHING)
 
 

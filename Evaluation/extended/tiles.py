@@ -6,11 +6,13 @@ import torch
 
 from Evaluation.distance import FeatureStatistics, check_finite
 from Evaluation.extended.centre import centre_weights
+from Evaluation.patches import patches_at
 
 # Most rows and columns of tiles: with more the score orders images no better.
 MOST_TILES = 5
 # Patches that the covariance of pristine ones counts for beside that of an image, which has few.
 PRISTINE_COUNT = 20
+_TINY = 1e-12
 
 
 def tile_grid(view: torch.Tensor, size: int) -> torch.Tensor:
@@ -21,17 +23,16 @@ def tile_grid(view: torch.Tensor, size: int) -> torch.Tensor:
         size: side of a tile in pixels.
     """
     tops, lefts = (_starts(length, size) for length in view.shape[1:])
-    rows = [torch.stack([view[:, y : y + size, x : x + size] for x in lefts]) for y in tops]
-    return torch.stack(rows)
+    return patches_at(view, tops, lefts, size)
 
 
-def _starts(length: int, size: int) -> list[int]:
-    """Where the tile in the middle of each of n equal cells begins."""
-    count = min(MOST_TILES, length // size)
-    return [round(length * (2 * cell + 1) / (2 * count) - size / 2) for cell in range(count)]
+def _starts(length: int, size: int) -> torch.Tensor:
+    """Where the tile in the middle of each of n equal cells begins, (n,)."""
+    cells = torch.arange(MOST_TILES, dtype=torch.float64)[: length // size]
+    return (length * (2 * cells + 1) / (2 * cells.shape[0]) - size / 2).round().long()
 
 
-def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, float]:
+def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, torch.Tensor]:
     """Weighted mean and covariance of tiles' features (rows, columns, F), and how many tiles they are worth.
 
     With w the `centre_weights`, of sum 1, and n = 1 / sum_i w_i^2: `m = sum_i w_i f_i` and
@@ -42,16 +43,15 @@ def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, float]:
     """
     rows, columns = features.shape[:2]
     flat, weights = check_finite(features.flatten(0, 1)), centre_weights(rows, columns)
-    worth = 1 / weights.square().sum().item()
+    worth = 1 / weights.square().sum()
     mean = weights @ flat
     centred = flat - mean
-    covariance = (centred.T * weights) @ centred
-    if len(flat) > 1:
-        covariance *= worth / (worth - 1)
+    # Of a single tile `centred` is 0 and so is the covariance; it is worth 1.
+    covariance = (centred.T * weights) @ centred * (worth / (worth - 1).clamp_min(_TINY))
     return FeatureStatistics(mean, covariance, len(flat)), worth
 
 
-def shrunk(image: FeatureStatistics, worth: float, pristine: FeatureStatistics) -> FeatureStatistics:
+def shrunk(image: FeatureStatistics, worth: torch.Tensor, pristine: FeatureStatistics) -> FeatureStatistics:
     """Statistics whose covariance is drawn towards the pristine one, the more the fewer tiles there are.
 
     `((n - 1) C + 20 C_p) / (n - 1 + 20)`, n the number of tiles that `image` is worth: a small crop has

@@ -7,10 +7,13 @@ import math
 import torch
 
 from configs import Settings
-from Evaluation.image_sizes import resize, with_short_side
+from Evaluation.image_sizes import resize, sides, with_short_side
+from utils.errors import UserError
 
 # 1,224 x 816 of a photograph of 3 : 2, about what a screen shows of it (docs/ablations.md, The view).
 MOST_PIXELS = 1_000_000
+# Of the view of a sliver, whose short side holds one patch; 1 x 5,000 would take 12 GB.
+MOST_NARROW_PIXELS = 4 * MOST_PIXELS
 
 
 def view_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
@@ -22,10 +25,14 @@ def view_size(height: int, width: int, settings: Settings) -> tuple[int, int]:
     Raises:
         UserError: the image is so narrow that it would become too large.
     """
-    short = min(height, width)
+    own = sides(height, width)
     most = math.inf if settings.view == "full" else MOST_PIXELS
-    scale = max(min(1.0, math.sqrt(most / (height * width))), settings.patch_size / short)
-    return (height, width) if scale == 1 else with_short_side(height, width, round(short * scale))
+    scale = (most / own.prod()).sqrt().clamp_max(1).maximum(settings.patch_size / own.min())
+    size = with_short_side(height, width, (own.min() * scale).round())
+    changed = size != (height, width) or settings.view == "bounded"
+    if changed and size[0] * size[1] > MOST_NARROW_PIXELS:
+        raise UserError(f"{width}x{height} is too narrow to be scored.")
+    return size
 
 
 def to_view(image: torch.Tensor, own: tuple[int, int], settings: Settings) -> tuple[torch.Tensor, str]:

@@ -26,6 +26,8 @@ from utils.errors import UserError
 from utils.files import atomic_path
 
 FORMAT = "grepq features 2"
+# What h5py, and what is made of its values, raise of a file that is damaged.
+DAMAGED = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError)
 # What a killed run can lose, in seconds of work.
 SAVE_SECONDS = 60
 
@@ -70,12 +72,21 @@ class FeatureFile:
         """An earlier run's rows with features, by key; none where they depend on something else."""
         if _attributes(self.path) != self._attributes:
             return {}
+        try:
+            return self._rows()
+        except DAMAGED:
+            return {}
+
+    def _rows(self) -> dict[str, FeatureRow]:
+        """The rows with features; one of `DAMAGED` where the file is."""
         with h5py.File(self.path, "r") as file:
             columns = {name: file[name][()] for name in ("features", "width", "height", "mos")}
             texts = {
                 name: file[name].asstr(errors="surrogateescape")[()]
                 for name in ("image", "path", "key", "status")
             }
+        if columns["features"].shape != (len(texts["status"]), sum(block.length for block in self.blocks)):
+            raise ValueError(columns["features"].shape)
         rows: dict[str, FeatureRow] = {}
         for k, status in enumerate(texts["status"]):
             if status.partition(",")[0] == "ok":
@@ -238,5 +249,5 @@ def _attributes(path: Path) -> Mapping[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             return json.loads(file.attrs["provenance"]) if file.attrs["format"] == FORMAT else {}
-    except (OSError, KeyError, ValueError):
+    except DAMAGED:
         return {}

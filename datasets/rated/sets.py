@@ -6,6 +6,7 @@ scores are handed on so that higher is better.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,7 +170,7 @@ def _assemble(
     name = layout.name if layout.expected else scores.name
     for folders in places:
         paths = [locate(row.image, folders, lookup) for row in ratings]
-        there = [path.is_file() for path in paths]
+        there = [os.path.isfile(path) for path in paths]  # noqa: PTH113 (no error of a name that is too long)
         if any(there):
             break
     _refuse_twins(ratings, paths)

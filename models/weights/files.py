@@ -71,7 +71,7 @@ def load_strictly(
     """Put `tensors` into `model` in the model's own precision, each and no other.
 
     Raises:
-        UserError: one is missing, unknown, of another shape or not finite; `owner` says in the
+        UserError: one is missing, unknown, of another shape or kind, or not finite; `owner` says in the
             message whose tensors are expected, `path` where these are from.
     """
     expected = model.state_dict()
@@ -81,6 +81,8 @@ def load_strictly(
         if tensors[key].shape != expected[key].shape:
             found, wanted = tuple(tensors[key].shape), tuple(expected[key].shape)
             raise UserError(f"{path}: '{key}' has shape {found}, expected {wanted}.")
+        if expected[key].is_floating_point() and not tensors[key].is_floating_point():
+            raise UserError(f"{path}: '{key}' holds {tensors[key].dtype}, expected floats.")
         if not torch.isfinite(tensors[key].float()).all():
             raise UserError(f"{path}: '{key}' holds values that are not finite.")
     unknown = sorted(set(tensors) - set(expected))

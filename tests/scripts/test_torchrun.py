@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from Evaluation.collection import table
+
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
@@ -48,13 +50,12 @@ def test_two_processes_give_the_rows_of_one(images, tmp_path):
                 assert other[key] == value
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
-def test_a_lost_process_ends_the_run_and_the_next_goes_on(tmp_path):
-    folder, output = tmp_path / "images", tmp_path / "f.npy"
+def lose_a_process(folder, *call):
+    """What two processes said of 200 images when one was killed after the first block."""
     folder.mkdir()
     for k in range(200):
         os.link(ROOT / "samples" / "coffee.jpg", folder / f"{k:03}.jpg")
-    process = start(TORCHRUN, "get_concatenated_features.py", "--img_dir", folder, "--output", output)
+    process = start(TORCHRUN, *call)
     seen = ""
     while "17/200" not in seen:  # the first block of both is done, and the next is begun
         byte = process.stderr.read(1)
@@ -64,13 +65,41 @@ def test_a_lost_process_ends_the_run_and_the_next_goes_on(tmp_path):
     os.kill(int(children[-1]), signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
+    return errors
+
+
+in_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+
+
+@in_proc
+def test_a_collection_goes_on_where_a_process_was_lost(tmp_path):
+    folder, output = tmp_path / "images", tmp_path / "scores.csv"
+    errors = lose_a_process(folder, "score_images.py", folder, "--output", output)
+    assert f"of 200 rows are in {output}; the same command goes on." in errors
+    _, kept = table.read(output)
+    assert 16 <= len(kept) < 200
+    for path in sorted(folder.iterdir())[len(kept) + 5 :]:
+        path.unlink()
+    process = start((), "score_images.py", folder, "--output", output)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0 and f"{len(kept)} of {len(kept) + 5} images have a score" in errors
+    _, rows = table.read(output)
+    assert [Path(row.image).stem for row in rows] == [f"{k:03}" for k in range(len(kept) + 5)]
+    assert [row.score for row in rows] == pytest.approx([rows[0].score] * len(rows), rel=1e-6)
+
+
+@in_proc
+def test_a_lost_process_ends_the_run_and_the_next_goes_on(tmp_path):
+    folder, output = tmp_path / "images", tmp_path / "f.npy"
+    call = ("get_concatenated_features.py", "--img_dir", folder, "--output", output)
+    errors = lose_a_process(folder, *call)
     assert "of 200 are kept; the same command goes on." in errors
     with h5py.File(output.with_suffix(".h5")) as file:
         kept = len(file["image"])
     assert 16 <= kept < 200
     for path in sorted(folder.iterdir())[kept + 10 :]:
         path.unlink()  # ten are enough to see it go on
-    process = start((), "get_concatenated_features.py", "--img_dir", folder, "--output", output)
+    process = start((), *call)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0 and "10/10" in errors, errors
     features = np.load(output)

@@ -63,6 +63,14 @@ def test_of_more_images_the_best_the_worst_and_some_that_failed_are_shown():
     assert chosen == [row for row in rows if row in chosen]
 
 
+def test_both_branches_have_their_columns():
+    row = Row("a.png", 9, 9, 0.25, 0.5, 0.75, "ok", "")
+    text = page("Image quality", [], [row], [], "Q")
+    assert ">Q_low<" in text and ">Q_high<" in text
+    cells = [f'<td class="number">{value}</td>' for value in ("0.7500", "0.2500", "0.5000")]
+    assert [text.index(cell) for cell in cells] == sorted(text.index(cell) for cell in cells)
+
+
 def test_the_folder_in_common():
     assert common_folder(["a/b/c.png", "a/b/d/e.png"]) == "a/b/"
     assert (
