@@ -139,7 +139,10 @@ def test_tables_of_scores(tmp_path, content):
     assert rated is None or all(np.isfinite(image.mos) for image in rated.images)
 
 
-ROWS = [table.Row("a.png", 9, 8, 0.25, None, None, "ok", ""), table.Row("b", *[None] * 5, "failed", "x")]
+ROWS = [
+    table.Row("a.png", 9, 8, 0.25, None, None, "ok", ""),
+    table.Row("b", None, None, None, None, None, "failed", "x"),
+]
 
 
 def table_bytes(suffix):
