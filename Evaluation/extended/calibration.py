@@ -109,7 +109,7 @@ def trained_on_targets(metadata: Mapping[str, str]) -> bool:
     """
     try:
         configuration = json.loads(metadata.get("configuration", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         configuration = None
     if not isinstance(configuration, dict):
         raise UserError("The 'configuration' in the weights' metadata is not a JSON object.")

@@ -163,7 +163,7 @@ def read_extended(metadata: Mapping[str, str], path: Path) -> ExtendedScore | No
         return None
     try:
         found = json.loads(metadata[KEY])
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or sorted(found) != sorted(_FIELDS):
         raise UserError(f"{path}: '{KEY}' is not a JSON object of {', '.join(_FIELDS)}; {again}")
@@ -190,7 +190,7 @@ def targets_of(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
     """
     try:
         targets = json.loads(metadata[TARGETS_KEY]) if TARGETS_KEY in metadata else [*TARGETS]
-    except ValueError:
+    except (ValueError, RecursionError):
         targets = []
     named = isinstance(targets, list) and all(isinstance(name, str) for name in targets)
     if not named or targets[:2] != [*TARGETS[:2]]:

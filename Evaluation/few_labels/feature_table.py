@@ -91,6 +91,7 @@ class FeatureFile:
         for k, status in enumerate(texts["status"]):
             if status.partition(",")[0] == "ok":
                 image, path, key = (texts[name][k] for name in ("image", "path", "key"))
+                json.loads(key)[3]  # as `file_key` makes it
                 width, height = (int(columns[name][k]) for name in ("width", "height"))
                 mos = float(columns["mos"][k])
                 notes = Status(tuple(status.split(", ")[1:]))

@@ -157,7 +157,7 @@ def read_splits(path: Path, most: int | None = None) -> SplitFile:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is no readable split file ({error}).") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise UserError(f"{path}: is no split file; test_data_efficient.py writes one as splits.json.")

@@ -58,7 +58,7 @@ def check_folder(folder: Path, kind: str, settings: Mapping[str, Any]) -> None:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))["settings"]
         differing = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f"{path}: is no result of this script; name another folder with --output.") from None
     if differing:
         raise UserError(

@@ -1,55 +1,15 @@
-"""Paths, archives and lists that are no plain image files, given to the command."""
+"""Paths and lists that are no plain image files, given to the command."""
 
-import io
-import json
 import os
 import re
 import socket
-import struct
-import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
-from made_images import HEIGHT, WIDTH, claiming, encoded, png
-
-import score_images
-from configs import Settings
-from datasets import archives
-from Evaluation import GRepQ
+from made_archives import write_tar, write_zip
+from made_images import HEIGHT, WIDTH, encoded, png
 
 SOUND = f"^{WIDTH}x{HEIGHT} $"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return GRepQ(Settings(branch="low", device="cpu")).load()
-
-
-@pytest.fixture
-def score(model, tmp_path, capsys, monkeypatch):
-    """Run the command: (exit status, what each row tells by name, what it said)."""
-    monkeypatch.setattr("Evaluation.grepq.GRepQ", lambda settings, say: model)  # loaded once for all
-
-    def run(*arguments):
-        output = tmp_path / "scores.jsonl"
-        paths = [os.fspath(one) for one in arguments]
-        status = score_images.main(
-            [*paths, "--output", str(output), "--overwrite", "--branch", "low", "--device", "cpu"]
-        )
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        told = {}
-        if status < 2:
-            for line in output.read_text().splitlines()[1:]:
-                row = json.loads(line)
-                good = row["status"] == "ok"
-                told[row["image"]] = (
-                    f"{row['width']}x{row['height']} {row['reason']}" if good else row["reason"]
-                )
-        return status, told, said
-
-    return run
 
 
 def link_to_nothing(path):
@@ -110,129 +70,6 @@ def test_a_folder_with_pipes_and_links_is_gone_through(score, tmp_path):
 def test_a_folder_of_no_image_is_a_sentence(score, tmp_path):
     (tmp_path / "photo.jpg").mkdir()
     assert score(tmp_path / "photo.jpg")[::2] == (2, f"{tmp_path}/photo.jpg: holds no image.\n")
-
-
-NAMES = (
-    'a "b".png',
-    "c, d; e.png",
-    "f\ng.png",
-    "../../h.png",
-    "/i.png",
-    "j\\k.png",
-    "l/../m.png",
-    "\u4e2d.png",
-)
-
-
-@pytest.fixture
-def contents():
-    return {
-        **dict.fromkeys(NAMES, encoded("png")), "bomb.png": claiming("png", 65500, 65500),
-        "text.jpg": b"text", "cut.jpg": encoded("jpg")[:900], "notes.txt": b"text",
-        ".hidden.png": encoded("png"),
-    }  # fmt: skip
-
-
-def write_zip(path, contents, method=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(path, "w", method) as file:
-        for name, content in contents.items():
-            file.writestr(name, content)
-    return path
-
-
-def write_tar(path, contents):
-    with tarfile.open(path, f"w:{path.suffix[1:]}" if path.suffix != ".tar" else "w") as file:
-        for name, content in contents.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            file.addfile(member, io.BytesIO(content))
-        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
-            member = tarfile.TarInfo(f"special{kind.decode()}.png")
-            member.type, member.linkname = kind, "/etc/passwd"
-            file.addfile(member)
-    return path
-
-
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz", "A.ZIP"])
-def test_an_archive_is_read_and_nothing_is_unpacked(score, tmp_path, contents, name):
-    made = (write_zip if name.lower().endswith("zip") else write_tar)(tmp_path / name, contents)
-    before = sorted(tmp_path.iterdir())
-    status, told, said = score(made)
-    assert status == 1 and sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "scores.jsonl"])
-    told = {image.removeprefix(f"{made}/"): row for image, row in told.items()}
-    assert re.search("^has more than 178,956,970 pixels", told.pop("bomb.png"))
-    assert re.search("^is damaged or cut short", told.pop("cut.jpg"))
-    sound = [image for image, row in told.items() if re.search(SOUND, row)]
-    hidden = {one for one in NAMES if one.startswith(".")}  # a part of whose name begins with a dot
-    assert set(sound) == set(told) == set(NAMES) - hidden - {"l/../m.png"}
-    assert f"No images in spite of their names: {made}/text.jpg" in said
-
-
-def check_all(score, folder, cases):
-    """One run on all files: of each that is named a row says what is expected."""
-    for name, content, _ in cases:
-        (folder / name).write_bytes(content)
-    status, told, _ = score(*(folder / name for name, *_ in cases))
-    assert status == 1
-    for name, _, expected in cases:
-        own = [row for image, row in told.items() if image.startswith(str(folder / name))]
-        assert any(re.search(expected, row) for row in own), (name, own)
-
-
-def encrypted(content):
-    for signature, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
-        start = -1
-        while (start := content.find(signature, start + 1)) >= 0:
-            content = content[: start + at] + b"\1\0" + content[start + at + 2 :]
-    return content
-
-
-def test_zips_that_cannot_be_read_say_so(score, tmp_path):
-    whole = write_zip(tmp_path / "whole.zip", {"a.png": encoded("png")}).read_bytes()
-    directory = whole.index(b"PK\1\2")
-    check_all(score, tmp_path, (
-        ("cut.zip", whole[:-30], "is no archive that can be read"),
-        ("empty.zip", b"", "is no archive that can be read"),
-        ("text.zip", b"no zip" * 99, "is no archive that can be read"),
-        ("directory.zip", whole[: directory + 4] + b"\xff" * 30 + whole[directory + 34 :], "is no archive"),
-        ("locked.zip", encrypted(whole), "is encrypted"),
-        ("sum.zip", whole.replace(whole[directory + 16 : directory + 20], b"abcd"), "Bad CRC-32"),
-        ("data.zip", whole[:60] + b"\xff" * 400 + whole[460:], "cannot be read from its archive"),
-        ("method.zip", whole[: directory + 10] + b"\x61\0" + whole[directory + 12 :], "compression"),
-        ("far.zip", whole[: directory + 42] + b"\xff\xff\xff\x7f" + whole[directory + 46 :], "."),
-    ))  # fmt: skip
-
-
-def test_tars_that_cannot_be_read_say_so(score, tmp_path):
-    contents = {f"{k}.png": encoded("png") for k in range(3)}
-    whole = write_tar(tmp_path / "whole.tar", contents).read_bytes()
-    packed = write_tar(tmp_path / "whole.tar.gz", contents).read_bytes()
-    # A sum is of the whole archive, behind the images; these come whole.
-    (tmp_path / "sum.tar.gz").write_bytes(packed[:-8] + b"abcd" + packed[-4:])
-    assert score(tmp_path / "sum.tar.gz")[0] == 0
-    check_all(score, tmp_path, (
-        ("cut.tar", whole[:40_000], "unexpected end of data|cannot be read"),
-        ("empty.tar", b"", "is no archive that can be read"),
-        ("text.tar.gz", b"no tar" * 99, "is no archive that can be read"),
-        ("cut.tgz", packed[:20_000], "is no archive that can be read"),
-        ("head.tar", b"a.png" + b"\xff" * 600, "is no archive that can be read"),
-    ))  # fmt: skip
-
-
-def test_a_zip_bomb_is_read_no_further_than_the_limit(score, tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_BYTES", 1 << 22)
-    bomb = encoded("bmp") + bytes(1 << 23)
-    made = write_zip(tmp_path / "bomb.zip", {"bomb.bmp": bomb, "small.png": encoded("png")})
-    assert made.stat().st_size < 1 << 17
-    status, told, _ = score(made)
-    assert status == 1 and re.search(SOUND, told[f"{made}/small.png"])
-    assert told[f"{made}/bomb.bmp"].startswith("holds more than")
-    # What a member claims of its size is not believed either.
-    claim = bytearray(made.read_bytes())
-    at = claim.index(b"PK\1\2") + 24
-    claim[at : at + 4] = struct.pack("<I", 99)
-    made.write_bytes(claim)
-    assert score(made)[0] == 1
 
 
 def test_names_that_are_not_utf8(score, tmp_path):
