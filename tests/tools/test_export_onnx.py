@@ -125,7 +125,7 @@ def test_a_graph_resizes_as_the_model():
         image = pattern(height, width)
         [found] = session.run(None, {"image": image})
         expected, note = to_view(as_image(image), (height, width), Settings())
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 if note else 0)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 if note else 0)
 
 
 def test_the_metadata_say_what_the_scores_depend_on(made, tiny_clip_file):
