@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 Call = Callable[[], object]
-PACKAGES = ("torch", "openvino", "numpy", "scipy", "scikit-learn", "pillow")
+PACKAGES = ("torch", "openvino", "onnxruntime", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from PIL import Image
 
 from benchmarks.onnx import lines
 from configs import VERSION, Settings
-from Evaluation.extended.view import view_size
+from datasets.images import as_image
+from Evaluation.extended.view import to_view, view_size
 from Evaluation.grepq import GRepQ
 from Evaluation.image_sizes import enlarged_size
 from Evaluation.onnx_graph import SIZES, compare, make_graph, pattern, traced
@@ -29,6 +30,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="pip install onnx onnxru
 pytest.importorskip("onnx", reason="pip install onnx onnxruntime")
 
 COFFEE = Path(__file__).resolve().parents[2] / "samples" / "coffee.jpg"
+ROUNDED = ((1435, 980), (1134, 1269), (1476, 1080), (95, 300))
 COFFEE_PIXELS = np.asarray(Image.open(COFFEE))
 
 
@@ -95,7 +97,7 @@ def test_other_weights_and_statistics_are_in_the_graph(make_model):
 
 
 def test_sizes_in_a_graph_are_those_of_the_model():
-    """Numbers of which float32 loses the last digits, and halves that Python rounds to even."""
+    """Of the first four float32 makes other views."""
 
     def sizes(height, width):
         return *view_size(height, width, Settings()), *enlarged_size(height, width, Settings())
@@ -105,9 +107,25 @@ def test_sizes_in_a_graph_are_those_of_the_model():
             return torch.stack(sizes(*image.shape[:2]))
 
     session, rng = onnxruntime.InferenceSession(traced(Sizes(), "sizes")), np.random.default_rng(0)
-    for height, width in [(95, 300), (1660, 2753), *rng.integers(40, 3000, (100, 2)).tolist()]:
+    for height, width in [*ROUNDED, (1660, 2753), *rng.integers(40, 3000, (100, 2)).tolist()]:
         [found] = session.run(None, {"image": np.zeros((height, width, 3), np.uint8)})
         assert tuple(found) == sizes(height, width)
+
+
+def test_a_graph_resizes_as_the_model():
+    """At the borders too; an image that has the size already stays as it is."""
+
+    class View(torch.nn.Module):
+        def forward(self, image):
+            pixels = image.permute(2, 0, 1).float() / 255
+            return to_view(pixels, pixels.shape[1:], Settings())[0]
+
+    session = onnxruntime.InferenceSession(traced(View(), "view"))
+    for height, width in SIZES:
+        image = pattern(height, width)
+        [found] = session.run(None, {"image": image})
+        expected, note = to_view(as_image(image), (height, width), Settings())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 if note else 0)
 
 
 def test_the_metadata_say_what_the_scores_depend_on(made, tiny_clip_file):
