@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from configs import VERSION
+from Evaluation.extended.detail import COARSE
 from Evaluation.grepq import GRepQ
 from utils.errors import UserError
 
@@ -70,9 +71,12 @@ def make_graph(model: GRepQ) -> bytes:
         model: on the CPU, with the engine "torch".
 
     Raises:
-        UserError: the packages are missing, or weights or statistics cannot be used.
+        UserError: the packages are missing, weights or statistics cannot be used, or patches are so small
+            that the blocks of `detail` would depend on the image's size.
     """
     onnx, _ = packages()
+    if model.extended is not None and model.settings.patch_size < 2 * COARSE:
+        raise UserError(f"A graph of the extended score takes a patch size of {2 * COARSE} or more.")
     made = onnx.load_from_string(traced(ScoreGraph(model.load()).eval(), output_of(model)))
     onnx.helper.set_model_props(made, provenance(model))
     return made.SerializeToString()

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 written, 1 a graph differs from the model and is not, 2 bad input, 130 interrupted."""
     parser = make_parser(__doc__, __file__)
     parser.add_argument("output", type=Path, help="folder for low.onnx and, with CLIP's weights, high.onnx")
-    add_fields(parser, Settings(device="cpu", engine="torch"), FLAGS)
+    add_fields(parser, Settings(), FLAGS)
     add_set(parser, "Settings")
     args = parser.parse_args(argv)
     settings = with_fields(Settings(), args)
@@ -30,12 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from Evaluation.grepq import GRepQ
     from Evaluation.onnx_graph import TOLERANCE, compare, make_graph, output_of
 
+    settings = dataclasses.replace(settings, device="cpu", precision="float32", engine="torch", jobs=1)
     encoders = GRepQ(settings, say).encoders
     args.output.mkdir(parents=True, exist_ok=True)
     for branch, there in (("low", encoders.has_low), ("high", encoders.has_high)):
         if not there:
             continue
-        model = GRepQ(dataclasses.replace(settings, branch=branch, device="cpu", engine="torch"))  # type: ignore[arg-type]
+        model = GRepQ(dataclasses.replace(settings, branch=branch))  # type: ignore[arg-type]
         graph = make_graph(model)
         path, output = args.output / f"{branch}.onnx", output_of(model)
         print(f"{'size':>12}  {output:>9}  of the model  difference")

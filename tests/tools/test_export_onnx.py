@@ -157,6 +157,12 @@ def test_a_graph_that_differs_is_not_written(run_script, monkeypatch, tmp_path, 
     assert f"{tmp_path / 'high.onnx'}: is not written; at 60x20 it differs" in err.splitlines()[-1]
 
 
+def test_patches_too_small_for_a_graph(run_script, tmp_path):
+    status, _, err = run_script("tools.export_onnx", tmp_path, "--branch", "low", "--patch_size", 48)
+    expected = "A graph of the extended score takes a patch size of 64 or more."
+    assert (status, err.splitlines()[-1]) == (2, expected)
+
+
 @pytest.mark.parametrize("name", ["onnx", "onnxruntime"])
 def test_missing_packages_are_named(run_script, monkeypatch, tmp_path, name):
     monkeypatch.setitem(sys.modules, name, None)
