@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "those that are chosen")  # fmt: skip
     add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
     add_set(parser, "Settings")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     settings = with_fields(Settings(), args)
     if not (args.paths or args.list):
         parser.error("name images: files, folders, archives, patterns, or a list of them with --list FILE.")

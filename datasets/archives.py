@@ -54,7 +54,7 @@ class Member:
         return copy
 
     def __str__(self) -> str:
-        return f"{self.archive}/{self.name}"
+        return f"{self.archive}/{self.name.removeprefix('./')}"
 
 
 def is_archive(path: Path) -> bool:
@@ -73,7 +73,9 @@ def members(path: Path, most: int) -> Iterator[tuple[Member, bytes | None]]:
     try:
         archive = _archive(path)
         for name in archive.names():
-            if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")):
+            # "./photo.jpg" is how tar names the files of the folder that it was called in.
+            parts = [part for part in name.split("/") if part not in (".", "..")]
+            if not any(part.startswith((".", "__MACOSX")) for part in parts):
                 yield Member(path, name), archive.prefix(name, most)
     except UserError:
         raise
@@ -99,8 +101,6 @@ class _Zip:
         return list(dict.fromkeys(one.filename for one in self.file.infolist() if not one.is_dir()))
 
     def open(self, name: str) -> IO[bytes]:
-        if self.file.getinfo(name).flag_bits & 1:
-            raise UserError(f"{self.file.filename}/{name}: is encrypted.")
         return self.file.open(name)
 
     def prefix(self, name: str, most: int) -> bytes | None:
@@ -114,14 +114,17 @@ class _Zip:
 class _Tar:
     def __init__(self, path: Path) -> None:
         self.file = tarfile.open(path)  # noqa: SIM115 (kept open)
-        self.found = {one.name: one for one in self.file if one.isreg()}
+        every = {one.name: one for one in self.file}
+        self.found = {
+            name: one for name, one in every.items() if one.isreg() or (one.islnk() and one.linkname in every)
+        }
 
     def names(self) -> list[str]:
         return list(self.found)
 
     def open(self, name: str) -> IO[bytes]:
         file = self.file.extractfile(self.found[name])
-        assert file is not None  # it is a regular file
+        assert file is not None  # it is a regular file, or another name of one
         return file
 
     def prefix(self, name: str, most: int) -> bytes:

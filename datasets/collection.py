@@ -51,7 +51,7 @@ class Collection:
     def sentences(self) -> Iterator[str]:
         """What was passed over, in words."""
         if self.others:
-            yield f"Passed over, because they are no images: {self.others} file(s)."
+            yield f"Passed over, because they are no images that can be read: {self.others} file(s)."
         if self.misnamed:
             more = len(self.misnamed) - MOST_NAMED
             named = ", ".join(self.misnamed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -76,9 +76,10 @@ def find_images(paths: Sequence[str], lists: Sequence[str] = ()) -> Collection:
     """
     found = Collection()
     seen: set[str] = set()
-    for path in (*paths, *(path for name in lists for path in _read_list(name))):
-        for one in _expanded(path):
-            _add(Path(one), found, seen)
+    expanded = [one for path in paths for one in _expanded(path)]
+    listed = [one for name in lists for one in _read_list(name)]
+    for path in (*expanded, *listed):
+        _add(Path(path), found, seen)
     if not found.images:
         named = ", ".join([*paths, *lists]) or "nothing"
         others = f", but {found.others} other file(s)" if found.others else ""
@@ -140,7 +141,7 @@ def _add_file(file: Path, found: Collection, named: bool) -> None:
         _add_archive(file, found)
     elif named:
         _take(file, found)
-    elif file.is_file() or not file.exists():  # no pipe or device, which might be read for ever
+    elif os.path.isfile(file) or not os.path.exists(file):  # noqa: PTH110, PTH113 (no pipe: it may not end)
         try:
             with file.open("rb") as opened:
                 _take_image(file, opened.read(PREFIX), found)

@@ -21,6 +21,7 @@ import functools
 import io
 import math
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
@@ -63,7 +64,9 @@ SizeOf: TypeAlias = Callable[[int, int], tuple[int, int]]
 SMALL_FILE = 1_000_000
 MOST_PIXELS = Settings.most_pixels
 # How many first bytes tell what a file is.
-PREFIX = 16
+PREFIX = 18
+# Lengths of the second header of a BMP file.
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 # Pixels that are converted at once: a large image is not in memory in every form that it goes through.
 BAND = 1 << 20
 
@@ -165,7 +168,14 @@ def is_image_file(path: Path) -> bool:
 
 def begins_as_image(prefix: bytes) -> bool:
     """Whether a file is an image by its first `PREFIX` bytes."""
+    # Two letters are enough for Pillow to try, and many a text begins with them.
+    if prefix[:1] == b"P":
+        return re.match(rb"P[1-6]\s*(#|\s[0-9#])", prefix) is not None
+    if prefix[:2] == b"BM":
+        return int.from_bytes(prefix[14:18], "little") in _BMP_HEADERS
     prefix = prefix.ljust(PREFIX, b"\0")
+    if int.from_bytes(prefix[:4], "little") in _BMP_HEADERS:
+        return prefix[12:14] == b"\1\0"  # planes
     accepts = (Image.OPEN[name][1] for name in _formats())
     return any(accept is not None and accept(prefix) is True for accept in accepts)
 
@@ -216,8 +226,11 @@ def _decoded(
 @contextmanager
 def _opened(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
     """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
-    with _told(path), _file(path) as file, _open_image(file, path, most_pixels) as image:
-        yield image
+    with _told(path), _file(path) as file, warnings.catch_warnings():
+        # Pillow's, of data beside the pixels that is damaged, and of images that are large.
+        warnings.filterwarnings("ignore", module="PIL")
+        with _open_image(file, path, most_pixels) as image:
+            yield image
 
 
 @contextmanager
@@ -256,15 +269,12 @@ def _state(file: IO[bytes]) -> tuple[int, int] | None:
 
 def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Image:
     """The file as a Pillow image that is not loaded yet, of a size that is to be believed."""
-    # Pillow warns of a large image and refuses one of twice that size, 179 megapixels.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(file, formats=_formats())
-        except UnidentifiedImageError:
-            if not _size(file):
-                raise UserError(f"{path}: is empty.") from None
-            raise
+    try:
+        image = Image.open(file, formats=_formats())  # which refuses more than 179 megapixels
+    except UnidentifiedImageError:
+        if not _size(file):
+            raise UserError(f"{path}: is empty.") from None
+        raise
     width, height = max(image.size, _tile(image), key=math.prod)
     if width * height > most_pixels and _size(file) < SMALL_FILE:
         raise UserError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import functools
 import os
 import sys
@@ -150,25 +151,34 @@ def command(main: Main) -> Main:
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            status = main(argv)
+            sys.stdout.flush()  # here, where it can be told that it failed
+            return status
         except BrokenPipeError:
-            # Who reads the output has enough of it, as `head` does. Python would complain again at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_output_go()  # who reads it has enough of it, as `head` does
             return 0
         except UserError as error:
             # From a reading process of torch it comes with that process's traceback in front.
             say(str(error).rpartition(f"{UserError.__module__}.{UserError.__qualname__}: ")[2].strip())
             return 2
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise
-            say(f"{os.fsdecode(error.filename)}: {error.strerror or error}.")
+            if error.filename is None:
+                _let_output_go()
+            place = "standard output" if error.filename is None else os.fsdecode(error.filename)
+            say(f"{place}: {error.strerror or error}.")
             return 2
         except KeyboardInterrupt as stop:
             say(f"Interrupted{f': {stop}' if str(stop) else '.'}")
             return 130
 
     return run
+
+
+def _let_output_go() -> None:
+    """Let nothing more be written to standard output; Python would complain at its end that it cannot."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(sentence: str) -> None:

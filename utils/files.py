@@ -23,7 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         part.replace(path)
     except OSError as error:
-        if error.filename == str(part):  # a name that nobody knows
+        if error.filename in (None, str(part)):  # none where the disk is full, or one that nobody knows
             error.filename = str(path)
         raise
     finally:

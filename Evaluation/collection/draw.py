@@ -92,7 +92,8 @@ def draw_map(path: Path, copy: Image.Image, found: QualityMap, title: str) -> No
     width, height = copy.size
     with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of names in scripts that the font does not have
-        figure = Figure(figsize=(4 * (1 + len(maps)), 4 * height / width + 1.2), layout="constrained")
+        tall = min(4 * height / width, 12)  # of a sliver the picture would fill the memory
+        figure = Figure(figsize=(4 * (1 + len(maps)), tall + 1.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(maps))
         axes[0].imshow(copy)
         told = f"named: {found.words}" if found.words else "no distortion named"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import draw
 from Evaluation.collection.maps import QualityMap, quality_map
-from Evaluation.collection.table import Row
+from Evaluation.collection.table import Row, printable
 from Evaluation.extended.view import view_size
 from Evaluation.grepq import GRepQ
 from Evaluation.zeroshot import Part, Unmeasured
@@ -63,29 +63,19 @@ def explain(
         yield Explained(row, copy, found)
 
 
-def write_maps(model: GRepQ, images: Sequence[tuple[Row, RatedImage]], folder: Path, overwrite: bool) -> int:
-    """Draw the quality map of each image into `folder` where it is not there yet; returns how many it drew.
-
-    Raises:
-        UserError: the folder cannot be made or written, or no low-level encoder is in use.
-    """
-    if not model.encoders.has_low:
-        raise UserError("Quality maps are what the low-level encoder sees: use --branch low or both.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made a folder of maps ({error.strerror}).") from None
-    waiting = [one for one in images if overwrite or not (folder / map_name(one[0].image)).is_file()]
-    drawn = 0
+def write_maps(model: GRepQ, images: Sequence[tuple[Row, RatedImage]], folder: Path) -> None:
+    """Draw the quality map of each image into `folder`, where none of the same score and weights is there."""
+    weights = model.encoders.line()
+    files = {row.image: folder / map_name(row, weights) for row, _ in images}
+    waiting = [(row, image) for row, image in images if not files[row.image].is_file()]
     for one in explain(model, waiting, draw.FIGURE_SIDE, "Quality maps"):
         if one.map is not None:
-            with atomic_path(folder / map_name(one.row.image)) as part:
-                draw.draw_map(part, one.copy, one.map, f"{Path(one.row.image).name}   {one.row.score:.3f}")
-            drawn += 1
-    return drawn
+            title = f"{printable(Path(one.row.image).name)}   {one.row.score:.3f}"
+            with atomic_path(files[one.row.image]) as part:
+                draw.draw_map(part, one.copy, one.map, title)
 
 
-def map_name(image: str) -> str:
-    """The name of an image's map: its own name, and a few digits that tell its folder."""
-    digits = hashlib.sha256(image.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{re.sub(r'[^0-9A-Za-z._-]+', '_', Path(image).name)[:80]}_{digits}.png"
+def map_name(row: Row, weights: str) -> str:
+    """The name of an image's map: its own name, and digits that tell its folder, score and weights."""
+    digits = hashlib.sha256(f"{printable(row.image)} {row.score!r} {weights}".encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^0-9A-Za-z._-]+', '_', Path(row.image).name)[:80]}_{digits}.png"

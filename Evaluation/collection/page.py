@@ -17,7 +17,7 @@ import numpy as np
 
 from Evaluation.collection import draw
 from Evaluation.collection.explain import Explained
-from Evaluation.collection.table import Row
+from Evaluation.collection.table import Row, printable
 from Evaluation.reports.plot import DOT, PLOT_STYLE, as_svg, axes_of
 
 # Images that a page shows: of more, so many of the best and of the worst together.
@@ -108,7 +108,7 @@ def _pictures(explained: Sequence[Explained], folder: str) -> list[dict[str, Any
         words = "" if one.map is None else one.map.words
         row = one.row
         found.append({
-            "name": _printable(row.image.removeprefix(folder)), "score": f"{row.score:.4f}", "copy": copy,
+            "name": printable(row.image.removeprefix(folder)), "score": f"{row.score:.4f}", "copy": copy,
             "maps": maps, "size": [row.width, row.height], "words": words, "reason": row.reason,
         })  # fmt: skip
     return found
@@ -145,7 +145,3 @@ def _gradient() -> str:
     """The colours of maps from 0 on, as a style sheet has them."""
     colours = matplotlib.colormaps[draw.COLOURS](np.linspace(0, 1, 9))
     return ", ".join(matplotlib.colors.to_hex(colour) for colour in colours)
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()

@@ -25,8 +25,10 @@ from utils.files import write_text
 
 RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)", "q": "(0, 1.5)"}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# Settings that no score depends on.
-HOW = ("device", "engine", "jobs", "chunk", "most_pixels")
+# Settings that no score depends on, and those for which checksums stand.
+HOW = ("device", "engine", "jobs", "chunk", "most_pixels", "branch", "low", "high", "clip", "pristine")
+# Of the head of a table: where its relative names begin.
+FOLDER = "folder"
 # Images without a score that are named one by one.
 MOST_NAMED = 10
 
@@ -77,11 +79,16 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     Raises:
         UserError: weights cannot be used, the table is of other weights or settings, or cannot be written.
     """
+    if wanted.maps is not None:
+        prepare_maps(model, wanted.maps)
     head = head_of(model.load())
     known = known_rows(wanted, head)
     if wanted.output is not None and wanted.output.suffix.lower() == ".parquet":
         images = [dataclasses.replace(image, name=table.printable(image.name)) for image in images]
-    waiting = [image for image in images if not (image.name in known and known[image.name].ok)]
+    for image in images:
+        if (row := known.get(table.key(image.name))) is not None:  # by another name of the same path
+            known[table.key(image.name)] = dataclasses.replace(row, image=image.name)
+    waiting = [image for image in images if not _has_score(image, known)]
     if known:
         kept = len(images) - len(waiting)
         say(f"{wanted.output}: {kept} of {len(images)} images have a score and are kept.")
@@ -90,32 +97,33 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
         growing = None
         if wanted.output is not None and waiting:
             growing = stack.enter_context(table.Growing(wanted.output, head, known.values()))
+            if growing.path != wanted.output:  # which holds what is written over, or all that is in `growing`
+                wanted.output.unlink(missing_ok=True)
         if wanted.printed:
             print(table.CSV_COLUMNS, end="")
         try:
             for row in _scored(model, waiting):
-                known[row.image] = row
+                known[table.key(row.image)] = row
                 done += 1
                 if growing is not None:
                     growing.add(row)
                 if wanted.as_they_come:
-                    print(table.csv_line(row), end="", flush=True)
+                    print(table.printed_line(row), end="", flush=True)
         except KeyboardInterrupt:
             complete = False
     seconds = time.monotonic() - began
-    rows = [known[image.name] for image in images if image.name in known]
+    found = [known.get(table.key(image.name)) for image in images]
+    rows = [row for row in found if row is not None]
     if wanted.output is not None:
         _finish(wanted.output, head, table.ordered(rows, wanted.sort), known)
     if wanted.printed and not wanted.as_they_come:
-        print(*map(table.csv_line, wanted.of(rows)), sep="", end="")
-    tell = say if wanted.printed else print
+        print(*map(table.printed_line, wanted.of(rows)), sep="", end="")
     lines = summary(model, rows, done / seconds if done else None)
-    for line in lines:
-        tell(line)
-    status = _status(rows, len(images), complete, wanted)
     if complete:
         _explain(model, {image.name: image for image in images}, rows, wanted, lines)
-    return status
+    for line in lines:
+        (say if wanted.printed else print)(line)
+    return _status(rows, len(images), complete, wanted)
 
 
 def head_of(model: GRepQ) -> dict[str, Any]:
@@ -133,31 +141,68 @@ def head_of(model: GRepQ) -> dict[str, Any]:
         "pristine_sha256": model.pristine.patches_sha256 if model.encoders.has_low else None,
         "settings": {name: value for name, value in settings.items() if name not in HOW},
         "version": VERSION,
+        FOLDER: str(Path.cwd()),
     }
     return json.loads(json.dumps(head))  # lists for tuples, as a file gives it back
 
 
 def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
-    """The rows by image that an earlier run left, whether it came to its end or not.
+    """The rows that an earlier run left, whether it came to its end or not, by `table.key` of their images.
 
     Raises:
-        UserError: they were made by other weights or settings.
+        UserError: they were made by other weights or settings, or their names begin in another folder.
     """
     if wanted.output is None or wanted.overwrite:
         return {}
     known: dict[str, Row] = {}
-    for path in (wanted.output, table.growing_file(wanted.output)):
+    for path in dict.fromkeys((wanted.output, table.growing_file(wanted.output))):
         if not path.is_file() or not path.stat().st_size:
             continue
         earlier, rows = table.read(path)
-        differing = [key for key in (*head, *earlier) if head.get(key) != earlier.get(key)]
-        if differing:
+        if differing := _differing(earlier, head):
             raise UserError(
-                f"{path}: its scores were made otherwise ({', '.join(dict.fromkeys(differing))}); name "
-                "another table with --output, or write over it with --overwrite."
+                f"{path}: its scores were made otherwise ({', '.join(differing)}); name another table with "
+                "--output, or write over it with --overwrite."
             )
-        known |= {row.image: row for row in rows}
+        if earlier.get(FOLDER) != head[FOLDER] and not all(table.is_whole(row.image) for row in rows):
+            raise UserError(
+                f"{path}: its images are named from {earlier.get(FOLDER)}; go on from there, or write over "
+                "it with --overwrite."
+            )
+        known |= {table.key(row.image): row for row in rows}
     return known
+
+
+def _differing(earlier: table.Head, head: table.Head) -> list[str]:
+    """Names of what differs between two heads, but for where their names begin."""
+
+    def flat(one: table.Head) -> dict[str, Any]:
+        settings = one.get("settings")
+        inner = settings if isinstance(settings, dict) else {}
+        named = {name: value for name, value in one.items() if name not in ("settings", FOLDER)}
+        return {**named, **{f"settings.{name}": value for name, value in inner.items()}}
+
+    one, other = flat(earlier), flat(head)
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+
+
+def _has_score(image: RatedImage, known: Mapping[str, Row]) -> bool:
+    row = known.get(table.key(image.name))
+    return row is not None and row.ok
+
+
+def prepare_maps(model: GRepQ, folder: Path) -> None:
+    """Make the folder of maps, before the scores are computed.
+
+    Raises:
+        UserError: it cannot be made, or no low-level encoder is in use.
+    """
+    if not model.encoders.has_low:
+        raise UserError("Quality maps are what the low-level encoder sees: use --branch low or both.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made a folder of maps ({error.strerror}).") from None
 
 
 def _explain(
@@ -171,8 +216,8 @@ def _explain(
 
     if wanted.maps is not None:
         chosen = [(row, images[row.image]) for row in wanted.of(rows) if row.ok]
-        drawn = explain.write_maps(model, chosen, wanted.maps, wanted.overwrite)
-        say(f"{wanted.maps}: {drawn} quality map(s) drawn.")
+        explain.write_maps(model, chosen, wanted.maps)
+        say(f"{wanted.maps}: has {len(chosen)} quality map(s).")
     if wanted.report is not None:
         shown = page.shown(rows)
         chosen = [(row, images[row.image]) for row in shown if row.ok]
@@ -190,8 +235,8 @@ def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
 
 def _finish(output: Path, head: table.Head, rows: Sequence[Row], known: Mapping[str, Row]) -> None:
     """Write the whole table in its order; rows of other images, of an earlier run, stay at its end."""
-    own = {row.image for row in rows}
-    others = [row for name, row in known.items() if name not in own]
+    own = {table.key(row.image) for row in rows}
+    others = [row for key, row in known.items() if key not in own]
     if others:
         say(f"{output}: keeps {len(others)} row(s) of other images.")
     table.write(output, head, [*rows, *others])
@@ -226,7 +271,8 @@ def _status(rows: Sequence[Row], count: int, complete: bool, wanted: Wanted) -> 
     if len(failed) > MOST_NAMED:
         say(f"Not scored: {len(failed) - MOST_NAMED} more; their rows say why.")
     if not complete:
-        kept = f"are in {wanted.output}; the same command goes on" if wanted.output else "are printed above"
+        again = " without --overwrite" if wanted.overwrite else ""
+        kept = f"are in {wanted.output}; the same command{again} goes on" if wanted.output else "are printed"
         say(f"Interrupted: {len(rows)} of {count} rows {kept}.")
         return 130
     return 1 if failed else 0

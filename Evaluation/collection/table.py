@@ -100,8 +100,14 @@ def csv_head(head: Head) -> str:
 def csv_line(row: Row) -> str:
     """A row as CSV."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(dataclasses.astuple(row))
-    return text.getvalue()
+    # Only what the end of a line is made of is quoted in a name; a bare "\r" would end one for readers too.
+    csv.writer(text, lineterminator="\r\n").writerow(dataclasses.astuple(row))
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def printed_line(row: Row) -> str:
+    """A row as CSV for a terminal, whatever bytes its name has."""
+    return csv_line(dataclasses.replace(row, image=printable(row.image)))
 
 
 def write(output: Path, head: Head, rows: Iterable[Row]) -> None:
@@ -233,6 +239,16 @@ def _pyarrow(path: Path) -> Any:
     except ImportError:
         raise UserError(f"{path}: Parquet needs pyarrow: 'pip install pyarrow', or end it .csv.") from None
     return pyarrow
+
+
+def key(name: str) -> str:
+    """What stands for an image, whether it was named from the root or from the working directory."""
+    return printable(name if "://" in name else os.path.abspath(name))  # noqa: PTH100 (it keeps "//" too)
+
+
+def is_whole(name: str) -> bool:
+    """Whether a name means the same wherever it is read."""
+    return "://" in name or os.path.isabs(name)  # noqa: PTH117
 
 
 def printable(name: str) -> str:

@@ -139,7 +139,7 @@ def test_nothing_is_lost_and_nothing_twice(folder, local, monkeypatch, run_scrip
     assert status == 0, errors
     assert f"holds {len(kept)} images with a score, which are kept; of {COUNT} images" in errors
     assert f"{COUNT} images: {COUNT} scored, 0 failed" in printed and printed.count("\n") == 2
-    assert errors.count("A worker ended before its work did") == 1
+    assert errors.count("A worker ended before its work did") <= 1  # none where it was between two works
 
     rows = rows_of(folder)
     assert sorted(row.image for row in rows) == sorted(local)

@@ -20,6 +20,8 @@ from PIL import Image
 
 from datasets.collection import find_images
 from Evaluation.collection import table
+from models.weights.files import save_tensors
+from models.weights.low_level import find_low_level, load_low_level
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
@@ -59,6 +61,7 @@ def folder(tmp_path):
     shutil.copy(SAMPLES / "coffee.jpg", picture(root / "a.png").parent / "coffee.jpg")
     picture(root / "below" / "without_ending", seed=1)
     picture(root / 'a "quoted", name\nof two lines.png', seed=2)
+    picture(root / "half a\rline.png", seed=5)
     picture(root / os.fsdecode(b"caf\xe9.png"), seed=3)
     picture(root / ".hidden.png")
     picture(root / "cut.png").write_bytes((root / "a.png").read_bytes()[:300])
@@ -79,6 +82,7 @@ def test_a_mixed_folder(folder, tmp_path, run_script):
     found = {row["image"].removeprefix(f"{folder}/"): row for row in rows}
     good = [
         'a "quoted", name\nof two lines.png',
+        "half a\rline.png",
         "a.png",
         os.fsdecode(b"caf\xe9.png"),
         "coffee.jpg",
@@ -91,8 +95,11 @@ def test_a_mixed_folder(folder, tmp_path, run_script):
     assert found["cut.png"]["status"] == found["claims.png"]["status"] == "failed"
     assert "damaged or cut short" in found["cut.png"]["reason"]
     assert "24,000,000" in found["claims.png"]["reason"] and "most_pixels" in found["claims.png"]["reason"]
-    assert "no images: 2 file(s)" in errors and f"in spite of their names: {folder}/text.jpg" in errors
-    assert "7 images: 5 scored, 2 failed" in printed and "(50%)" in printed and "images a second" in printed
+    assert (
+        "no images that can be read: 2 file(s)" in errors
+        and f"in spite of their names: {folder}/text.jpg" in errors
+    )
+    assert "8 images: 6 scored, 2 failed" in printed and "(50%)" in printed and "images a second" in printed
     assert errors.count("Not scored: ") == 2
 
 
@@ -103,26 +110,62 @@ def test_every_format_is_gone_on_with(ending, folder, tmp_path, run_script, monk
     assert run_script(*call)[0] == 1
     head, before = table.read(output)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["photos", output.name]
-    assert head["direction"] == "higher is better" and len(before) == 7
+    assert head["direction"] == "higher is better" and len(before) == 8
     (folder / "cut.png").unlink()
     picture(folder / "z.png", seed=4)
     scored, row_of = [], table.row_of
     monkeypatch.setattr(table, "row_of", lambda row: scored.append(row) or row_of(row))
     status, _, errors = run_script(*call)
-    assert status == 1 and f"{output}: 5 of 7 images have a score and are kept." in errors
+    assert status == 1 and f"{output}: 6 of 8 images have a score and are kept." in errors
     # What failed is tried again; what has a score is not.
     assert [Path(row.image).name for row in scored] == ["claims.png", "z.png"]
     assert "keeps 1 row(s) of other images" in errors
     _, after = table.read(output)
     assert {row.image: row for row in before}.items() <= {row.image: row for row in after}.items()
-    assert len(after) == 8
+    assert len(after) == 9
 
-    for flags, word in ((("--view", "full"), "settings"), (("--score", "paper"), "score")):
+    other = tmp_path / "other.safetensors"
+    low = load_low_level(find_low_level())
+    save_tensors(low.model, other, {**low.metadata, "note": "other bytes"})
+    for flags, word in (
+        (("--view", "full"), "settings.view"),
+        (("--score", "paper"), "score"),
+        (("--ll_model_weights_path", other, "--pristine_img_dir", SAMPLES), "low_level_sha256"),
+    ):
         status, _, errors = run_script(*call, *flags)
         assert status == 2 and f"its scores were made otherwise ({word}" in errors.splitlines()[-1]
     assert table.read(output)[1] == after
     assert run_script(*call, "--overwrite")[0] == 1
     assert [row.image for row in table.read(output)[1]] == [row.image for row in after[:-1]]
+
+
+def test_an_image_is_known_by_its_path_and_not_by_the_words_for_it(tmp_path, run_script, monkeypatch):
+    output = tmp_path / "s.csv"
+    for k, name in enumerate(("one", "two")):
+        picture(tmp_path / name / "p" / "a.png", seed=k)
+    monkeypatch.chdir(tmp_path / "one")
+    assert run_script("score_images", *LOW, "p", "--output", output)[0] == 0
+    _, _, errors = run_script("score_images", *LOW, Path("p").resolve(), "--output", output)
+    assert "1 of 1 images have a score" in errors and len(table.read(output)[1]) == 1
+    monkeypatch.chdir(tmp_path / "two")
+    run_script("score_images", *LOW, "p", "--output", tmp_path / "t.csv")
+    monkeypatch.chdir(tmp_path / "one")
+    status, _, errors = run_script("score_images", *LOW, "p", "--output", tmp_path / "t.csv")
+    assert status == 2 and f"its images are named from {tmp_path / 'two'}" in errors
+
+
+def test_the_page_and_the_maps(tmp_path, run_script):
+    report, maps, output = (tmp_path / name for name in ("page.html", "maps", "s.csv"))
+    call = ("score_images", *LOW, SAMPLES / "coffee.jpg", SAMPLES / "chelsea.jpg", "--output", output)
+    status, printed, errors = run_script(*call, "--report", report, "--maps", maps, "--bottom", 1)
+    assert status == 0 and len(rows_of(printed)) == 1
+    (file,) = maps.iterdir()
+    assert file.name.startswith("chelsea.jpg_") and f"{maps}: has 1 quality map(s)." in errors
+    text = report.read_text()
+    assert "coffee.jpg" in text and "2 images: 2 scored, 0 failed" in text
+    (tmp_path / "file").write_text("")
+    status, _, errors = run_script(*call[:-1], tmp_path / "t.csv", "--maps", tmp_path / "file")
+    assert status == 2 and "cannot be made a folder of maps" in errors and not (tmp_path / "t.csv").exists()
 
 
 def test_rows_are_selected_and_ordered(tmp_path, run_script):
@@ -162,7 +205,7 @@ def test_what_names_images(tmp_path, run_script, monkeypatch):
         archive.writestr("readme.txt", "words")
     for ending in ("tar", "tar.gz"):
         with tarfile.open(f"t.{ending}", "w:gz" if ending.endswith("gz") else "w") as archive:
-            archive.add("p/b.png", "b.png")
+            archive.add("p/b.png", "./b.png")  # as tar itself names it
             archive.add("p/deep", "deep")
     Path("list.txt").write_bytes(b"p/a.png\r\n\np/deep\n")
     Path("zeros").write_bytes(b"p/b.png\0p/a.png\0")
@@ -174,6 +217,8 @@ def test_what_names_images(tmp_path, run_script, monkeypatch):
     assert names("p") == ["p/a.png", "p/b.png", "p/deep/c.png"]
     assert names("p/*.png", "p/**/c.png") == ["p/a.png", "p/b.png", "p/deep/c.png"]
     assert names(lists=["list.txt"]) == ["p/a.png", "p/deep/c.png"]
+    Path("gone.txt").write_text("p/[b].png")  # in a list a name is no pattern
+    assert names(lists=["gone.txt"]) == ["p/[b].png"]
     assert names(lists=["zeros"]) == ["p/b.png", "p/a.png"] and names(lists=["-"]) == ["p/b.png"]
     assert names("z.zip", "t.tar", "t.tar.gz") == [
         "z.zip/in/a, 1.png", "t.tar/b.png", "t.tar/deep/c.png", "t.tar.gz/b.png", "t.tar.gz/deep/c.png"
@@ -194,9 +239,15 @@ def test_what_names_images(tmp_path, run_script, monkeypatch):
         status, _, errors = run_script("score_images", *LOW, *call)
         assert status == (1 if "such file" in words or "format" in words else 2) and words in errors
     Path("texts").mkdir()
-    Path("texts/a.txt").write_text("a")
+    for k, text in enumerate(("a", "Python is nice.", "BMW: call", "P3 of the plan", "(\0\0\0 and more")):
+        Path(f"texts/{k}.txt").write_text(text)
     status, _, errors = run_script("score_images", *LOW, "texts")
-    assert status == 2 and "texts: holds no image, but 1 other file(s)." in errors
+    assert status == 2 and "texts: holds no image, but 5 other file(s)." in errors
+    for kind in ("bmp", "ppm", "gif", "tiff", "webp", "jpeg"):
+        picture(Path("texts") / f"{kind} without ending", kind=kind)
+    assert len(find_images(["texts"]).images) == 6
+    status, printed, _ = run_script("score_images", "p/a.png", *LOW, "p/b.png", "--sort", "best", "z.zip")
+    assert status == 0 and len(rows_of(printed)) == 3
 
 
 def test_links_and_repeated_names_count_once(tmp_path, monkeypatch):
@@ -261,19 +312,22 @@ def wait_for_rows(path, process, count):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_what_was_stopped_goes_on(number, tmp_path, run_script):
-    folder, output = many(tmp_path / "p"), tmp_path / "s.csv"
+@pytest.mark.parametrize("ending, number", [
+    (".csv", signal.SIGKILL), (".csv", signal.SIGINT), (".parquet", signal.SIGKILL),
+])  # fmt: skip
+def test_what_was_stopped_goes_on(ending, number, tmp_path, run_script):
+    folder, output = many(tmp_path / "p"), tmp_path / f"s{ending}"
+    growing = table.growing_file(output)
     process = start(folder, "--output", output)
-    wait_for_rows(output, process, 10)
+    wait_for_rows(growing, process, 10)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     if number == signal.SIGINT:
         assert process.returncode == 130 and "of 120 rows are in" in errors
     if number == signal.SIGKILL:  # amid a row
-        with output.open("ab") as file:
-            file.write(b'"/somewhere/of two\nlines')
-    _, kept = table.read(output)
+        with growing.open("ab") as file:
+            file.write(b'"/somewhere/of two\nlines' if ending == ".csv" else b'{"image": "/some')
+    _, kept = table.read(growing)
     assert 8 <= len(kept) < 120
     status, _, errors = run_script("score_images", *LOW, folder, "--output", output)
     assert status == 0 and f"{len(kept)} of 120 images have a score and are kept" in errors
@@ -282,26 +336,55 @@ def test_what_was_stopped_goes_on(number, tmp_path, run_script):
     assert rows[: len(kept)] == kept
 
 
-def test_a_full_disk_keeps_the_rows_that_fit(tmp_path):
-    folder, output = many(tmp_path / "p", 60), tmp_path / "s.csv"
+def limit_of_files(size):
+    """Files grow to so many bytes, as on a disk that is full then."""
 
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    process = start(folder, "--output", output, "--set", "engine=torch", preexec_fn=limit)
+    return limit
+
+
+def test_a_full_disk_keeps_the_rows_that_fit(tmp_path):
+    folder, output = many(tmp_path / "p", 60), tmp_path / "s.csv"
+
+    process = start(folder, "--output", output, "--set", "engine=torch", preexec_fn=limit_of_files(3000))
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 2 and "Traceback" not in errors, errors
     assert "s.csv: cannot be written any more (File too large); the rows that it has are kept" in errors
     assert len(table.read(output)[1]) > 5
 
 
-def test_output_that_is_closed_ends_quietly(tmp_path):
-    process = start(many(tmp_path / "p", 20))
-    assert process.stdout.readline().startswith("image,width")
+@pytest.mark.parametrize("size, flags", [(500, ("--output", "s.csv")), (20_000, ("--report", "p.html"))])
+def test_a_full_disk_is_one_sentence(size, flags, tmp_path):
+    process = start(
+        SAMPLES / "coffee.jpg", SAMPLES / "chelsea.jpg", *flags, "--set", "engine=torch", cwd=tmp_path,
+        preexec_fn=limit_of_files(size),
+    )  # fmt: skip
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 2 and errors.endswith(f"{flags[1]}: File too large.\n"), errors
+
+
+@pytest.mark.parametrize("flags", [(), ("--top", "9")], ids=["as they come", "at the end"])
+def test_output_that_is_closed_ends_quietly(flags, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = start(many(tmp_path / "p", 20), *flags, env=environment)
+    if not flags:
+        assert process.stdout.readline().startswith("image,width")
     process.stdout.close()
     errors = process.stderr.read()
-    assert process.wait(60) == 0 and "Traceback" not in errors and "Broken pipe" not in errors, errors
+    assert process.wait(60) == 0 and "Traceback" not in errors and "Broken" not in errors, errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_output_that_is_full_is_said():
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, ROOT / "score_images.py", *LOW, SAMPLES / "coffee.jpg"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert process.returncode == 2 and process.stderr.endswith("standard output: No space left on device.\n")
 
 
 def test_two_processes_give_the_rows_of_one(tmp_path, run_script):

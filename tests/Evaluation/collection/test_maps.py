@@ -1,5 +1,8 @@
 """Quality maps: what they say of patches, of whole images, and where they say it."""
 
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from Evaluation import GRepQ
 from Evaluation.collection import draw
 from Evaluation.collection.explain import explain, map_name, write_maps
 from Evaluation.collection.maps import map_grid, named_distortions, patch_distances, quality_map, starts
+from Evaluation.collection.run import prepare_maps
 from Evaluation.collection.table import Row
 from Evaluation.distance import statistics
 from tests.Evaluation.test_grepq import SAMPLES
@@ -118,13 +122,31 @@ def test_maps_are_drawn_once(model, tmp_path):
     images = [
         (Row(name, 9, 9, 0.3, None, None, "ok", ""), RatedImage(name, SAMPLES / name)) for name in names
     ]
-    assert write_maps(model, images, tmp_path / "maps", overwrite=False) == 2
-    assert write_maps(model, images, tmp_path / "maps", overwrite=False) == 0
-    files = sorted(tmp_path.glob("maps/*"))
-    assert [file.name for file in files] == sorted(map(map_name, names))
+    write_maps(model, images, tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == sorted(map_name(row, model.encoders.line()) for row, _ in images)
     with Image.open(files[0]) as picture:
         assert picture.width == 1200 and picture.height > 250
-    assert map_name("a/b.jpg") != map_name("c/b.jpg") and map_name("a/ü b.jpg").startswith("_b.jpg_")
+    before = [file.stat().st_mtime_ns for file in files]
+    write_maps(model, images, tmp_path)
+    assert [file.stat().st_mtime_ns for file in sorted(tmp_path.iterdir())] == before
+    # Not one of another score.
+    write_maps(model, [(replace(row, q_low=0.2), image) for row, image in images], tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+    row = images[0][0]
+    one, other = (map_name(replace(row, image=name), "") for name in ("a/b.jpg", "c/b.jpg"))
+    assert one != other and map_name(replace(row, image="a/ü b.jpg"), "").startswith("_b.jpg_")
+
+
+def test_maps_of_slivers_and_of_any_name(model, tmp_path):
+    name = os.fsdecode(b"caf\xe9 $x$.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1200, 40, 3), np.uint8)).save(tmp_path / name)
+    row = Row(name, 40, 1200, 0.3, None, None, "ok", "")
+    (tmp_path / "maps").mkdir()
+    write_maps(model, [(row, RatedImage(name, tmp_path / name))], tmp_path / "maps")
+    (file,) = (tmp_path / "maps").iterdir()
+    with Image.open(file) as picture:
+        assert picture.height < 1500
 
 
 def test_what_cannot_be_read_any_more_is_left_out(model, tmp_path):
@@ -135,7 +157,7 @@ def test_what_cannot_be_read_any_more_is_left_out(model, tmp_path):
 def test_maps_without_a_low_level_encoder(model, tmp_path, monkeypatch):
     monkeypatch.setattr(model.encoders, "has_low", False)
     with pytest.raises(UserError, match="--branch low"):
-        write_maps(model, [], tmp_path, overwrite=False)
+        prepare_maps(model, tmp_path)
     row = Row("a", 9, 9, None, 0.3, None, "ok", "")
     (one,) = explain(model, [(row, RatedImage("a", SAMPLES / "coffee.jpg"))], 100, "Page")
     assert one.map is None and one.copy.size == (100, 67)

@@ -50,7 +50,14 @@ def written(tmp_path_factory):
 
 def test_a_page_of_a_thousand_noisy_images_is_under_5_mb():
     rows, explained = made(MOST_SHOWN, side_of(range(MOST_SHOWN)))
-    assert len(page("Image quality", [], rows, explained, "Q_low")) < 5e6
+    text = page("Image quality", [], rows, explained, "Q_low")
+    assert len(text.encode()) < 5e6 and text.count("data:image/webp") == 3 * MOST_SHOWN
+
+
+def test_names_and_reasons_are_escaped():
+    rows, explained = made(3)
+    text = page("Image quality", [], rows, explained, "Q_low")
+    assert "is damaged &lt;script&gt;" in text and "<b>" not in text and "damaged <script>" not in text
 
 
 def test_of_more_images_the_best_the_worst_and_some_that_failed_are_shown():
@@ -106,6 +113,7 @@ def browser(request):
 
 @needs_browser
 def test_the_page_in_a_browser(browser, written):
+    from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -143,6 +151,11 @@ def test_the_page_in_a_browser(browser, written):
     assert "All in photos/" in text("body") and len(visible()) == 31
     assert TWICE in visible() and "is damaged <script>" in text("tr.failed")
 
+    # Failed rows come last by pixels too.
+    for _ in range(2):
+        all_of("#rows thead button")[2].click()
+        assert visible()[-1] == "broken.png"
+
     # By the mouse: the best image and where it looks distorted.
     all_of("ol.ends button")[0].click()
     assert text("#one-name") == "image3.jpg" and text("#one-words") == "Q_low 0.4900; blur 0.5"
@@ -158,6 +171,10 @@ def test_the_page_in_a_browser(browser, written):
     assert not heat.is_displayed()
     box = script("document.querySelector('dialog').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0 and box["right"] <= width
+    ActionChains(opened).move_to_element_with_offset(
+        all_of("dialog")[0], 3 - box["width"] // 2, 0
+    ).click().perform()
+    assert all_of("dialog")[0].is_displayed()  # a click beside the picture
     all_of(".close")[0].click()
     assert not all_of("dialog")[0].is_displayed()
 
