@@ -18,7 +18,8 @@ import torch
 from tqdm import tqdm
 
 from configs import Settings
-from datasets.decoder import list_images, read_image
+from datasets.decoder import read_image
+from datasets.image_files import list_images
 from Evaluation.distance import FeatureStatistics, statistics
 from Evaluation.encoders import Say
 from Evaluation.image_sizes import resize

@@ -73,7 +73,7 @@ def parity(device: str, precision: Precision) -> bool:
     """Print how far features and scores of the sample images are from the processor's; whether it is near."""
     import numpy as np
 
-    from datasets.decoder import list_images
+    from datasets.image_files import list_images
     from Evaluation.grepq import GRepQ
 
     samples, near = list_images(ROOT / "samples")[:SAMPLES], True

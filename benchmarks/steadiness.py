@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from datasets.decoder import list_images, read_image
+    from datasets.decoder import read_image
+    from datasets.image_files import list_images
     from Evaluation.grepq import GRepQ
 
     model = GRepQ(settings).load()

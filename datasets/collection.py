@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from datasets.archives import Member, is_archive, members
-from datasets.decoder import IMAGE_SUFFIXES, PREFIX, begins_as_image
+from datasets.image_files import IMAGE_SUFFIXES, PREFIX, begins_as_image
 from datasets.rated.sets import RatedImage
 from utils.errors import UserError
 

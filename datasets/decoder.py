@@ -17,34 +17,16 @@ A path may be anything that names itself by `str` and has `open("rb")`, such as 
 
 from __future__ import annotations
 
-import functools
-import io
-import math
-import os
-import re
-import stat
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
-from configs import Settings
+from datasets.image_files import MOST_PIXELS, opened, told
 from utils.errors import UserError
-
-IMAGE_SUFFIXES: frozenset[str] = frozenset(
-    (
-        ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-        ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-    )
-)  # fmt: skip
-
-# Raster formats only: Pillow would hand an EPS file to Ghostscript.
-_FORMATS = frozenset(("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"))
 
 # EXIF orientation -> how the stored (H, W, 3) array becomes upright.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -60,13 +42,6 @@ _TURNED = (5, 6, 7, 8)  # whose stored rows are the columns
 
 SizeOf: TypeAlias = Callable[[int, int], tuple[int, int]]
 
-# A file of fewer bytes that claims `Settings.most_pixels` is taken for one that is made to fill the memory.
-SMALL_FILE = 1_000_000
-MOST_PIXELS = Settings.most_pixels
-# How many first bytes tell what a file is.
-PREFIX = 18
-# Lengths of the second header of a BMP file.
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 # Pixels that are converted at once: a large image is not in memory in every form that it goes through.
 BAND = 1 << 20
 
@@ -80,7 +55,7 @@ def read_image(path: str | Path, most_pixels: int = MOST_PIXELS) -> torch.Tensor
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with _told(path):
+    with told(path):
         return in_unit_range(_decoded(path, most_pixels))
 
 
@@ -110,7 +85,7 @@ def read_reduced(
         image.draft(None, size_of(image.height, image.width)[::-1])
         return height, width
 
-    with _told(path):
+    with told(path):
         return in_unit_range(_decoded(path, most_pixels, smaller)), own
 
 
@@ -119,7 +94,7 @@ def decode_pixels(path: str | Path) -> np.ndarray:
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with _told(path):
+    with told(path):
         return np.require(_decoded(path), requirements=["C", "W"])
 
 
@@ -149,62 +124,8 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
     Raises `UserError` where the header cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return _upright_size(image)
-
-
-def is_image_file(path: Path) -> bool:
-    """Whether a file is an image by its first bytes; by its ending too, so that a damaged one is missed."""
-    try:
-        if path.name.startswith(".") or not path.is_file():
-            return False
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            return True
-        with path.open("rb") as file:
-            return begins_as_image(file.read(PREFIX))
-    except OSError:
-        return False
-
-
-def begins_as_image(prefix: bytes) -> bool:
-    """Whether a file is an image by its first `PREFIX` bytes."""
-    # Two letters are enough for Pillow to try, and many a text begins with them.
-    if prefix[:1] == b"P":
-        return re.match(rb"P[1-6]\s*(#|\s[0-9#])", prefix) is not None
-    if prefix[:2] == b"BM":
-        return int.from_bytes(prefix[14:18], "little") in _BMP_HEADERS
-    prefix = prefix.ljust(PREFIX, b"\0")
-    if int.from_bytes(prefix[:4], "little") in _BMP_HEADERS:
-        return prefix[12:14] == b"\1\0"  # planes
-    accepts = (Image.OPEN[name][1] for name in _formats())
-    return any(accept is not None and accept(prefix) is True for accept in accepts)
-
-
-def list_images(folder: str | Path) -> list[Path]:
-    """The image files directly in `folder`, by their content (hidden ones left out), sorted by name.
-
-    Raises `UserError` where `folder` is no folder or holds no image.
-    """
-    folder = Path(folder)
-    try:
-        names = sorted(folder.iterdir(), key=lambda path: path.name)
-    except FileNotFoundError:
-        raise UserError(f"{folder}: there is no such folder.") from None
-    except NotADirectoryError:
-        raise UserError(f"{folder}: is a file where a folder of images is expected.") from None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({error.strerror}).") from None
-    images = [path for path in names if is_image_file(path)]
-    if not images:
-        raise UserError(f"{folder}: holds no image.")
-    return images
-
-
-@functools.cache
-def _formats() -> tuple[str, ...]:
-    """Those of `_FORMATS` that this Pillow was built with."""
-    Image.init()
-    return tuple(_FORMATS.intersection(Image.OPEN))
 
 
 def _decoded(
@@ -216,109 +137,11 @@ def _decoded(
 
     `size_of` is asked before the image is loaded, and may say that a smaller one will do.
     """
-    with _opened(path, most_pixels) as image:
+    with opened(path, most_pixels) as image:
         size = size_of(image)
         image.load()
         vars(image).pop("_decoder", None)  # WebP's, which keeps two more images
         return pixels_of(image, size)
-
-
-@contextmanager
-def _opened(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
-    """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
-    with _told(path), _file(path) as file, warnings.catch_warnings():
-        # Pillow's, of data beside the pixels that is damaged, and of images that are large.
-        warnings.filterwarnings("ignore", module="PIL")
-        with _open_image(file, path, most_pixels) as image:
-            yield image
-
-
-@contextmanager
-def _told(path: str | Path) -> Iterator[None]:
-    """Whatever goes wrong inside leaves as `UserError`."""
-    try:
-        yield
-    except UserError:
-        raise
-    # Pillow's readers raise nearly everything on a broken file (struct.error, SyntaxError, KeyError ...).
-    except Exception as error:
-        raise UserError(f"{path}: {_reason(path, error)}.") from error
-
-
-@contextmanager
-def _file(path: str | Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, which must not change while they are read."""
-    file = Path(path) if isinstance(path, str) else path
-    if isinstance(file, Path) and not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
-        raise UserError(f"{path}: is a pipe or a device, not a file.")  # which might wait for ever
-    with file.open("rb") as opened:
-        before = _state(opened)
-        try:
-            yield opened
-        finally:
-            if _state(opened) != before:
-                raise UserError(f"{path}: changed while it was read.")
-
-
-def _state(file: IO[bytes]) -> tuple[int, int] | None:
-    if not isinstance(file, io.BufferedReader):
-        return None  # a copy out of an archive
-    found = os.fstat(file.fileno())
-    return found.st_size, found.st_mtime_ns
-
-
-def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Image:
-    """The file as a Pillow image that is not loaded yet, of a size that is to be believed."""
-    try:
-        image = Image.open(file, formats=_formats())  # which refuses more than 179 megapixels
-    except UnidentifiedImageError:
-        if not _size(file):
-            raise UserError(f"{path}: is empty.") from None
-        raise
-    width, height = max(image.size, _tile(image), key=math.prod)
-    if width * height > most_pixels and _size(file) < SMALL_FILE:
-        raise UserError(
-            f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; more than "
-            f"{most_pixels:,} are not believed of so small a file (--set most_pixels=N raises that)."
-        )
-    image.filename = str(path)
-    return image
-
-
-def _tile(image: Image.Image) -> tuple[int, int]:
-    """(W, H) of a TIFF file's tiles, which may be larger than the image and are decoded whole."""
-    tags = getattr(image, "tag_v2", {})
-    width, height = (tags.get(tag, 0) for tag in (322, 323))
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else (0, 0)
-
-
-def _size(file: IO[bytes]) -> int:
-    """Bytes of an open file, whose place stays."""
-    place = file.tell()
-    file.seek(0, os.SEEK_END)
-    size = file.tell()
-    file.seek(place)
-    return size
-
-
-def _reason(path: str | Path, error: Exception) -> str:
-    """Why `path` could not be read, in words that follow its name."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, IsADirectoryError):
-        return "is a folder, not an image file"
-    if isinstance(error, PermissionError):
-        return "may not be read (permission denied)"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, the limit for an image"
-    if isinstance(error, UnidentifiedImageError):
-        return "is not an image in a format that can be read"
-    if isinstance(error, MemoryError):
-        return "does not fit in memory"
-    if isinstance(error, OSError) and error.strerror:  # the system's; Pillow's have none
-        return f"cannot be read ({error.strerror})"
-    detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return f"is damaged or cut short ({detail})"
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets.decoder import decode_pixels, list_images
+from datasets.decoder import decode_pixels
+from datasets.image_files import list_images
 from utils.errors import UserError
 
 

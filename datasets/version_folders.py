@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.decoder import decode_pixels, is_image_file, read_image, read_size
+from datasets.decoder import decode_pixels, read_image, read_size
+from datasets.image_files import is_image_file
 from utils.errors import UserError
 
 Say = Callable[[str], object]

@@ -51,7 +51,7 @@ class Named:
     @property
     def is_image(self) -> bool:
         """By its first bytes; by its ending too, so that a damaged one is missed."""
-        from datasets.decoder import IMAGE_SUFFIXES, PREFIX, begins_as_image
+        from datasets.image_files import IMAGE_SUFFIXES, PREFIX, begins_as_image
 
         named = Path(self.name).suffix.lower() in IMAGE_SUFFIXES
         return self.known or named or begins_as_image(self.data[:PREFIX])

@@ -32,7 +32,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from configs import Synthesis
-from datasets.decoder import decode_pixels, list_images, read_size
+from datasets.decoder import decode_pixels, read_size
 from datasets.distorted.distortions import (
     DISTORTIONS,
     FILE_KINDS,
@@ -42,6 +42,7 @@ from datasets.distorted.distortions import (
     quantised,
     split_kind,
 )
+from datasets.image_files import list_images
 from utils.errors import UserError
 from utils.files import atomic_path
 from utils.processes import in_processes, stop_if_interrupted

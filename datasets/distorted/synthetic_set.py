@@ -21,10 +21,11 @@ from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
 from configs import SMALLEST_SIDE
-from datasets.decoder import decode_pixels, list_images
+from datasets.decoder import decode_pixels
 from datasets.distorted.distortions import apply
 from datasets.distorted.synthesis import names_of, to_bytes
 from datasets.fsim import FsimDescription, compare, describe
+from datasets.image_files import list_images
 from datasets.rated.score_files import read_table
 from datasets.rated.sets import RatedImage, RatedSet, load_scores_table
 from utils.errors import UserError

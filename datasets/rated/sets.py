@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets.decoder import list_images
+from datasets.image_files import list_images
 from datasets.rated.file_lookup import FileLookup
 from datasets.rated.folders import (
     contents,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from datasets import decoder
-from datasets.decoder import decode_pixels, list_images, read_image, read_reduced, read_size
+from datasets.decoder import decode_pixels, read_image, read_reduced, read_size
+from datasets.image_files import list_images
 from Evaluation.image_sizes import resize
 from utils.errors import UserError
 

@@ -16,7 +16,8 @@ from made_archives import write_tar, write_zip
 from made_images import FORMATS, encoded, tiff
 
 from datasets.collection import Collection, find_images
-from datasets.decoder import PREFIX, begins_as_image, decode_pixels, read_image, read_reduced, read_size
+from datasets.decoder import decode_pixels, read_image, read_reduced, read_size
+from datasets.image_files import PREFIX, begins_as_image
 from datasets.rated.sets import RatedSet, load_scores_table
 from Evaluation.collection import table
 from Evaluation.few_labels.regressor import KIND, Regressor, read_regressor, write_regressor
