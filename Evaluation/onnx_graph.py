@@ -17,6 +17,7 @@ from torch import nn
 from configs import VERSION
 from Evaluation.extended.detail import COARSE
 from Evaluation.grepq import GRepQ
+from Evaluation.zeroshot import RANGES
 from utils.errors import UserError
 
 OPSET = 18  # the first whose Resize has antialiasing
@@ -29,7 +30,6 @@ SIZES = ((20, 60), (96, 100), (333, 457), (120, 900), (1001, 1203))
 # A larger difference between a graph and its model is more than rounding.
 TOLERANCE = 1e-4
 _RESIZE = "aten::_upsample_bilinear2d_aa"
-RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)"}
 
 
 @dataclass(frozen=True)

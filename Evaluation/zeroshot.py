@@ -17,6 +17,9 @@ Part = Literal["patches", "low", "high", "tiles", "inner", "semantic", "detail",
 # What is measured of a view of the image (Evaluation/extended), and not of all its pixels.
 VIEW_PARTS: frozenset[Part] = frozenset(("tiles", "inner", "semantic", "detail", "map"))
 
+# Of each score; higher is better.
+RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)", "q": "(0, 1.5)"}
+
 
 @dataclass(frozen=True)
 class Measurement:

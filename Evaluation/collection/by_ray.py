@@ -22,11 +22,12 @@ from tqdm import tqdm
 from configs import Settings
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
+from Evaluation.collection.head import differing, head_of
 from Evaluation.collection.ray_cluster import connect, import_ray, messages, share, told
 from Evaluation.collection.ray_images import Found, Named, digest, digests, find, packed, unpacked
-from Evaluation.collection.run import head_of, summary_of
+from Evaluation.collection.rows import Row, row_of
+from Evaluation.collection.run import summary_of
 from Evaluation.collection.shards import Shards, check_folder
-from Evaluation.collection.table import Row
 from Evaluation.grepq import GRepQ
 from utils.cli import say
 from utils.errors import UserError
@@ -115,7 +116,7 @@ class Worker:
             os.chdir(folder)
         torch.set_num_threads(threads)
         self.model, self.attempts = GRepQ(settings), attempts
-        if head_of(self.model.load()) != head:
+        if differing(head_of(self.model.load()), head):
             raise UserError(f"{platform.node()}: has other weights or another version than where this began.")
 
     def __call__(self, block: Any) -> dict[str, list[bytes]]:
@@ -128,7 +129,7 @@ class Worker:
         if again:
             rows = [self._alone(one) for one in wanted]
         else:
-            rows = [table.row_of(row) for row in self.model.score_images(wanted)]
+            rows = [row_of(row) for row in self.model.score_images(wanted)]
         self.attempts.end.remote(key)
         return {"rows": [pickle.dumps((rows, len(images) - len(wanted), again))]}
 
@@ -143,7 +144,7 @@ class Worker:
         if lost >= MOST_LOST:
             reason = f"its process ended {MOST_LOST} times while it was measured: memory may be short."
             return Row(image.name, None, None, None, None, None, "failed", reason)
-        row = table.row_of(next(self.model.score_images([image])))
+        row = row_of(next(self.model.score_images([image])))
         self.attempts.end.remote(key)
         return row
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import draw
 from Evaluation.collection.maps import QualityMap, quality_map
-from Evaluation.collection.table import Row, printable
+from Evaluation.collection.rows import Row, printable
 from Evaluation.extended.view import view_size
 from Evaluation.grepq import GRepQ
 from Evaluation.zeroshot import Part, Unmeasured

@@ -17,7 +17,7 @@ import numpy as np
 
 from Evaluation.collection import draw
 from Evaluation.collection.explain import Explained
-from Evaluation.collection.table import Row, printable
+from Evaluation.collection.rows import Row, printable
 from Evaluation.reports.plot import DOT, PLOT_STYLE, as_svg, axes_of
 
 # Images that a page shows: of more, so many of the best and of the worst together.

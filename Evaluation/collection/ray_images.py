@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from Evaluation.collection.table import printable
+from Evaluation.collection.rows import printable
 from utils.cli import say
 from utils.errors import UserError
 

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from configs import VERSION
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
-from Evaluation.collection.table import Row
+from Evaluation.collection.head import head_of, known_rows
+from Evaluation.collection.rows import Row, key, ordered, printable, row_of, selected
 from Evaluation.grepq import GRepQ
 from utils.cli import say
 from utils.errors import UserError
 from utils.files import write_text
 
-RANGES = {"q_low": "(0, 0.5]", "q_high": "(0, 1)", "q": "(0, 1.5)"}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# Settings that no score depends on, and those for which checksums stand.
-HOW = ("device", "engine", "jobs", "chunk", "most_pixels", "branch", "low", "high", "clip", "pristine")
-# Of the head of a table: where its relative names begin.
-FOLDER = "folder"
 # Images without a score that are named one by one.
 MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What becomes of the rows: a table of all in `output`; printed are those that `table.selected` takes.
+    """What becomes of the rows: a table of all in `output`; printed are those that `selected` takes.
 
     Without `output` and without a choice all are printed.
     """
@@ -67,7 +60,7 @@ class Wanted:
 
     def of(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that are chosen, of all rows in the order of the input."""
-        return table.selected(rows, self.top, self.bottom, self.below, self.sort)
+        return selected(rows, self.top, self.bottom, self.below, self.sort)
 
 
 def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted) -> int:
@@ -82,12 +75,14 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     if wanted.maps is not None:
         prepare_maps(model, wanted.maps)
     head = head_of(model.load())
-    known = known_rows(wanted, head)
+    known: dict[str, Row] = {}
+    if wanted.output is not None and not wanted.overwrite:
+        known = known_rows(wanted.output, head)
     if wanted.output is not None and wanted.output.suffix.lower() == ".parquet":
-        images = [dataclasses.replace(image, name=table.printable(image.name)) for image in images]
+        images = [dataclasses.replace(image, name=printable(image.name)) for image in images]
     for image in images:
-        if (row := known.get(table.key(image.name))) is not None:  # by another name of the same path
-            known[table.key(image.name)] = dataclasses.replace(row, image=image.name)
+        if (row := known.get(key(image.name))) is not None:  # by another name of the same path
+            known[key(image.name)] = dataclasses.replace(row, image=image.name)
     waiting = [image for image in images if not _has_score(image, known)]
     if known:
         kept = len(images) - len(waiting)
@@ -103,7 +98,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
             print(table.CSV_COLUMNS, end="")
         try:
             for row in _scored(model, waiting):
-                known[table.key(row.image)] = row
+                known[key(row.image)] = row
                 done += 1
                 if growing is not None:
                     growing.add(row)
@@ -112,10 +107,10 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
         except KeyboardInterrupt:
             complete = False
     seconds = time.monotonic() - began
-    found = [known.get(table.key(image.name)) for image in images]
+    found = [known.get(key(image.name)) for image in images]
     rows = [row for row in found if row is not None]
     if wanted.output is not None:
-        _finish(wanted.output, head, table.ordered(rows, wanted.sort), known)
+        _finish(wanted.output, head, ordered(rows, wanted.sort), known)
     if wanted.printed and not wanted.as_they_come:
         print(*map(table.printed_line, wanted.of(rows)), sep="", end="")
     lines = summary(model, rows, done / seconds if done else None)
@@ -126,68 +121,8 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     return _status(rows, len(images), complete, wanted)
 
 
-def head_of(model: GRepQ) -> dict[str, Any]:
-    """All that the scores of a loaded model depend on, for the head of a table."""
-    settings = dataclasses.asdict(model.settings)
-    branches = {"q_low": model.encoders.has_low, "q_high": model.encoders.has_high}
-    ranges = {name: RANGES[name] for name, there in branches.items() if there}
-    if len(ranges) == 2:
-        ranges["q"] = RANGES["q"]
-    head = {
-        "score": model.name,
-        "direction": "higher is better",
-        "ranges": ranges,
-        **model.encoders.checksums(),
-        "pristine_sha256": model.pristine.patches_sha256 if model.encoders.has_low else None,
-        "settings": {name: value for name, value in settings.items() if name not in HOW},
-        "version": VERSION,
-        FOLDER: str(Path.cwd()),
-    }
-    return json.loads(json.dumps(head))  # lists for tuples, as a file gives it back
-
-
-def known_rows(wanted: Wanted, head: table.Head) -> dict[str, Row]:
-    """The rows that an earlier run left, whether it came to its end or not, by `table.key` of their images.
-
-    Raises:
-        UserError: they were made by other weights or settings, or their names begin in another folder.
-    """
-    if wanted.output is None or wanted.overwrite:
-        return {}
-    known: dict[str, Row] = {}
-    for path in dict.fromkeys((wanted.output, table.growing_file(wanted.output))):
-        if not path.is_file() or not path.stat().st_size:
-            continue
-        earlier, rows = table.read(path)
-        if differing := _differing(earlier, head):
-            raise UserError(
-                f"{path}: its scores were made otherwise ({', '.join(differing)}); name another table with "
-                "--output, or write over it with --overwrite."
-            )
-        if earlier.get(FOLDER) != head[FOLDER] and not all(table.is_whole(row.image) for row in rows):
-            raise UserError(
-                f"{path}: its images are named from {earlier.get(FOLDER)}; go on from there, or write over "
-                "it with --overwrite."
-            )
-        known |= {table.key(row.image): row for row in rows}
-    return known
-
-
-def _differing(earlier: table.Head, head: table.Head) -> list[str]:
-    """Names of what differs between two heads, but for where their names begin."""
-
-    def flat(one: table.Head) -> dict[str, Any]:
-        settings = one.get("settings")
-        inner = settings if isinstance(settings, dict) else {}
-        named = {name: value for name, value in one.items() if name not in ("settings", FOLDER)}
-        return {**named, **{f"settings.{name}": value for name, value in inner.items()}}
-
-    one, other = flat(earlier), flat(head)
-    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
-
-
 def _has_score(image: RatedImage, known: Mapping[str, Row]) -> bool:
-    row = known.get(table.key(image.name))
+    row = known.get(key(image.name))
     return row is not None and row.ok
 
 
@@ -230,12 +165,12 @@ def _explain(
 def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
     rows = model.score_images(images)
     for row in tqdm(rows, total=len(images), desc="Scoring", unit="image", disable=len(images) < 2):
-        yield table.row_of(row)
+        yield row_of(row)
 
 
 def _finish(output: Path, head: table.Head, rows: Sequence[Row], known: Mapping[str, Row]) -> None:
     """Write the whole table in its order; rows of other images, of an earlier run, stay at its end."""
-    own = {table.key(row.image) for row in rows}
+    own = {key(row.image) for row in rows}
     others = [row for key, row in known.items() if key not in own]
     if others:
         say(f"{output}: keeps {len(others)} row(s) of other images.")

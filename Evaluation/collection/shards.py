@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 
 from Evaluation.collection import table
+from Evaluation.collection.head import known_rows
 from Evaluation.collection.ray_images import digest
-from Evaluation.collection.run import MOST_NAMED, Wanted, known_rows
-from Evaluation.collection.table import Row
+from Evaluation.collection.rows import Row, printable
+from Evaluation.collection.run import MOST_NAMED
 from utils.errors import UserError
 
 # A shard ends with so many rows, or so many seconds after the last one: what the end of the process costs.
@@ -59,7 +60,7 @@ class Shards:
             if overwrite:
                 shard.unlink()
                 continue
-            for row in known_rows(Wanted(shard), head).values():
+            for row in known_rows(shard, head).values():
                 self._count(row, shard)
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -69,7 +70,7 @@ class Shards:
             UserError: the disk is full or gone.
         """
         for one in rows:
-            row = dataclasses.replace(one, image=table.printable(one.image))
+            row = dataclasses.replace(one, image=printable(one.image))
             earlier = self.failed.get(row.image, self.folder)
             if earlier is None or digest(row.image) in self.done:
                 self.repeated += 1

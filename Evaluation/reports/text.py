@@ -15,7 +15,7 @@ from datasets.rated.sets import RatedImage, RatedSet
 from Evaluation.grepq import GRepQ
 from Evaluation.protocol import agreement_of_rows, protocol_line
 from Evaluation.reports.tables import csv_text, write_table
-from Evaluation.zeroshot import ScoreRow
+from Evaluation.zeroshot import RANGES, ScoreRow
 from utils.cli import say
 from utils.errors import UserError
 
@@ -127,10 +127,9 @@ def _summary(model: GRepQ, rated: RatedSet, with_mos: bool) -> dict[str, Any]:
 
 def score_lines(row: ScoreRow) -> list[str]:
     """The scores of one image as lines for people, each with its range."""
-    ranges = {"Q_low": "(0, 0.5]", "Q_high": "(0, 1)", "Q": "(0, 1.5)"}
-    values = zip(ranges.items(), (row.q_low, row.q_high, row.q), strict=True)
+    values = zip(RANGES.items(), (row.q_low, row.q_high, row.q), strict=True)
     return [
-        f"{name:<6} = {value:.6f}  (range {limits}, higher is better; {row.status})"
+        f"{name.capitalize():<6} = {value:.6f}  (range {limits}, higher is better; {row.status})"
         for (name, limits), value in values
         if value is not None
     ]

@@ -20,6 +20,7 @@ from datasets.decoder import decode_pixels, read_image, read_reduced, read_size
 from datasets.image_files import PREFIX, begins_as_image
 from datasets.rated.sets import RatedSet, load_scores_table
 from Evaluation.collection import table
+from Evaluation.collection.rows import Row, selected
 from Evaluation.few_labels.regressor import KIND, Regressor, read_regressor, write_regressor
 from Evaluation.pristine_files import Pristine, read_statistics, statistics_beside
 from models.weights.files import read_safetensors, read_torch
@@ -141,8 +142,8 @@ def test_tables_of_scores(tmp_path, content):
 
 
 ROWS = [
-    table.Row("a.png", 9, 8, 0.25, None, None, "ok", ""),
-    table.Row("b", None, None, None, None, None, "failed", "x"),
+    Row("a.png", 9, 8, 0.25, None, None, "ok", ""),
+    Row("b", None, None, None, None, None, "failed", "x"),
 ]
 
 
@@ -161,7 +162,7 @@ def test_tables_to_go_on_with(tmp_path, suffix, data):
     if found is not None:
         head, rows = found
         assert isinstance(head, dict) and all(isinstance(row.score, float) for row in rows if row.ok)
-        table.write(path, head, table.selected(rows, None, None, None, "best"))  # as the run would
+        table.write(path, head, selected(rows, None, None, None, "best"))  # as the run would
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from PIL import Image
 
 from datasets.rated.sets import load_scores_table
 from Evaluation.collection import table
-from Evaluation.collection.table import Row
+from Evaluation.collection.rows import Row
 from Evaluation.few_labels.feature_table import FeatureFile
 from utils.errors import UserError
 

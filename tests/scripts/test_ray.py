@@ -17,7 +17,8 @@ from PIL import Image
 from configs import Settings
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
-from Evaluation.collection.run import head_of
+from Evaluation.collection.head import head_of
+from Evaluation.collection.rows import row_of
 from Evaluation.grepq import GRepQ
 from utils.errors import UserError
 
@@ -63,7 +64,7 @@ def local(folder):
     """Row of each image by one process."""
     model = GRepQ(Settings(branch="low", device="cpu"))
     images = [RatedImage(f"images/{path.name}", path) for path in sorted((folder / "images").iterdir())]
-    return {row.image: table.row_of(row) for row in model.score_images(images)}
+    return {row.image: row_of(row) for row in model.score_images(images)}
 
 
 def start(folder, *arguments):

@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 
 from datasets.collection import find_images
-from Evaluation.collection import table
+from Evaluation.collection import run, table
+from Evaluation.collection.rows import Row, row_of, selected
 from models.weights.files import save_tensors
 from models.weights.low_level import find_low_level, load_low_level
 
@@ -113,8 +114,8 @@ def test_every_format_is_gone_on_with(ending, folder, tmp_path, run_script, monk
     assert head["direction"] == "higher is better" and len(before) == 8
     (folder / "cut.png").unlink()
     picture(folder / "z.png", seed=4)
-    scored, row_of = [], table.row_of
-    monkeypatch.setattr(table, "row_of", lambda row: scored.append(row) or row_of(row))
+    scored = []
+    monkeypatch.setattr(run, "row_of", lambda row: scored.append(row) or row_of(row))
     status, _, errors = run_script(*call)
     assert status == 1 and f"{output}: 6 of 8 images have a score and are kept." in errors
     # What failed is tried again; what has a score is not.
@@ -170,11 +171,11 @@ def test_the_page_and_the_maps(tmp_path, run_script):
 
 def test_rows_are_selected_and_ordered(tmp_path, run_script):
     values = {"a": 0.3, "b": 0.1, "c": 0.4, "d": 0.2}
-    rows = [table.Row(name, 9, 9, value, None, None, "ok", "") for name, value in values.items()]
-    rows.insert(1, table.Row("x", None, None, None, None, None, "failed", "why"))
+    rows = [Row(name, 9, 9, value, None, None, "ok", "") for name, value in values.items()]
+    rows.insert(1, Row("x", None, None, None, None, None, "failed", "why"))
 
     def names(*chosen):
-        return "".join(row.image for row in table.selected(rows, *chosen))
+        return "".join(row.image for row in selected(rows, *chosen))
 
     assert names(None, None, None, "input") == "axbcd"
     assert names(None, None, None, "best") == "cadbx" and names(None, None, None, "worst") == "bdacx"

@@ -15,8 +15,8 @@ from Evaluation import GRepQ
 from Evaluation.collection import draw
 from Evaluation.collection.explain import explain, map_name, write_maps
 from Evaluation.collection.maps import map_grid, named_distortions, patch_distances, quality_map, starts
+from Evaluation.collection.rows import Row
 from Evaluation.collection.run import prepare_maps
-from Evaluation.collection.table import Row
 from Evaluation.distance import statistics
 from tests.Evaluation.test_grepq import SAMPLES
 from utils.errors import UserError

@@ -10,7 +10,7 @@ from PIL import Image
 from Evaluation.collection.explain import Explained
 from Evaluation.collection.maps import QualityMap
 from Evaluation.collection.page import MOST_SHOWN, common_folder, page, shown, side_of
-from Evaluation.collection.table import Row
+from Evaluation.collection.rows import Row
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
