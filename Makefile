@@ -16,7 +16,7 @@ test: $(VENV)/.installed-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --durations=10
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal --durations=10
 
 bench: $(VENV)/.installed-dev
 	$(RUN) -m benchmarks $(BENCH)
