@@ -11,11 +11,10 @@ import torch
 from configs import Settings
 from datasets.decoder import read_image, read_reduced
 from datasets.rated.sets import RatedImage
-from Evaluation.collection.maps import map_grid
 from Evaluation.encoders import Encoders
 from Evaluation.extended.detail import detail
 from Evaluation.extended.semantic_features import semantic_features
-from Evaluation.extended.tiles import tile_grid
+from Evaluation.extended.tiles import map_grid, tile_grid
 from Evaluation.extended.view import to_view, view_size
 from Evaluation.image_sizes import as_the_set_resizes, at_least_smallest, with_two_patches
 from Evaluation.patches import patch_features, patch_grid, whole_features

@@ -11,9 +11,8 @@ import torch
 from Evaluation.distance import FeatureStatistics, check_finite
 from Evaluation.extended.centre import centre_weights
 from Evaluation.extended.score import distortion_regression
+from Evaluation.extended.tiles import map_starts
 
-# Most rows and columns of patches.
-MOST_PATCHES = 16
 # What is named of an image, and the distortion targets that it is the sum of: kinds that the features hardly
 # tell from each other are one.
 NAMES = {
@@ -56,25 +55,6 @@ class QualityMap:
         return ", ".join(f"{name} {level:.1f}" for name, level in self.named)
 
 
-def map_grid(view: torch.Tensor, size: int) -> torch.Tensor:
-    """Patches from border to border, at most 16 x 16, half a patch apart or more: (rows, columns, 3, p, p).
-
-    Args:
-        view: (3, H, W), no side under `size`.
-        size: side of a patch in pixels.
-    """
-    rows, columns = (starts(length, size) for length in view.shape[1:])
-    return torch.stack([
-        torch.stack([view[:, y : y + size, x : x + size] for x in columns]) for y in rows
-    ])  # fmt: skip
-
-
-def starts(length: int, size: int) -> list[int]:
-    """Where patches along a side of an image begin, evenly from 0 to the last place."""
-    count = min(MOST_PATCHES, -(-2 * (length - size) // size) + 1)
-    return np.linspace(0, length - size, count).round().astype(int).tolist()
-
-
 def quality_map(
     features: torch.Tensor, view: tuple[int, int], size: int, pristine: FeatureStatistics,
     regularisation: float, targets: Sequence[str],
@@ -93,7 +73,7 @@ def quality_map(
         UserError: a feature is not finite.
     """
     features = check_finite(features)
-    rows, columns = ((np.array(starts(length, size)) + size / 2) / length for length in view)
+    rows, columns = ((map_starts(length, size).numpy() + size / 2) / length for length in view)
     distance = patch_distances(features, pristine, regularisation)
     if not targets:
         return QualityMap(distance, None, rows, columns)

@@ -1,4 +1,4 @@
-"""Patches of an image side by side, and their statistics, in which the middle of the image weighs most."""
+"""Where patches of a view lie, and statistics of tiles, in which the middle of the image weighs most."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from Evaluation.patches import patches_at
 
 # Most rows and columns of tiles: with more the score orders images no better.
 MOST_TILES = 5
+# Most rows and columns of the patches of a map.
+MOST_MAPPED = 16
 # Patches that the covariance of pristine ones counts for beside that of an image, which has few.
 PRISTINE_COUNT = 20
 _TINY = 1e-12
@@ -30,6 +32,23 @@ def _starts(length: int, size: int) -> torch.Tensor:
     """Where the tile in the middle of each of n equal cells begins, (n,)."""
     cells = torch.arange(MOST_TILES, dtype=torch.float64)[: length // size]
     return (length * (2 * cells + 1) / (2 * cells.shape[0]) - size / 2).round().long()
+
+
+def map_grid(view: torch.Tensor, size: int) -> torch.Tensor:
+    """Patches from border to border, for a map: at most 16 x 16, (rows, columns, 3, size, size), copied.
+
+    Args:
+        view: (3, H, W), no side under `size`.
+        size: side of a patch in pixels; they are half of it apart where so many are enough, else more.
+    """
+    tops, lefts = (map_starts(length, size) for length in view.shape[1:])
+    return patches_at(view, tops, lefts, size)
+
+
+def map_starts(length: int, size: int) -> torch.Tensor:
+    """Where patches of a map begin along a side, evenly from 0 to the last place, (n,)."""
+    count = min(MOST_MAPPED, -(-2 * (length - size) // size) + 1)
+    return torch.linspace(0, length - size, count, dtype=torch.float64).round().long()
 
 
 def tile_statistics(features: torch.Tensor) -> tuple[FeatureStatistics, torch.Tensor]:

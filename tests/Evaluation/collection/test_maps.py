@@ -14,10 +14,11 @@ from datasets.rated.sets import RatedImage
 from Evaluation import GRepQ
 from Evaluation.collection import draw
 from Evaluation.collection.explain import explain, map_name, write_maps
-from Evaluation.collection.maps import map_grid, named_distortions, patch_distances, quality_map, starts
+from Evaluation.collection.maps import named_distortions, patch_distances, quality_map
 from Evaluation.collection.rows import Row
 from Evaluation.collection.run import prepare_maps
 from Evaluation.distance import statistics
+from Evaluation.extended.tiles import map_grid, map_starts
 from tests.Evaluation.test_grepq import SAMPLES
 from utils.errors import UserError
 
@@ -35,7 +36,7 @@ def mapped(model, image):
 
 @pytest.mark.parametrize("length", [96, 97, 143, 144, 145, 500, 816, 5000])
 def test_patches_reach_both_borders_and_leave_nothing_out(length):
-    found = starts(length, 96)
+    found = map_starts(length, 96).tolist()
     assert found[0] == 0 and found[-1] == length - 96 and len(found) <= 16
     steps = np.diff(found)
     assert length > 816 or all(steps <= 48)
