@@ -15,6 +15,8 @@ from datasets.image_files import IMAGE_SUFFIXES, PREFIX, begins_as_image
 from datasets.rated.sets import RatedImage
 from utils.errors import UserError
 
+# Images in formats that are not read.
+OTHER_SUFFIXES = frozenset((".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".psd", ".svg"))
 # Of files that are no images in spite of their names so many are named.
 MOST_NAMED = 5
 
@@ -55,7 +57,7 @@ class Collection:
         if self.misnamed:
             more = len(self.misnamed) - MOST_NAMED
             named = ", ".join(self.misnamed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-            yield f"No images in spite of their names: {named}."
+            yield f"No images that can be read, in spite of their names: {named}."
         if self.repeated:
             yield f"There more than once, and counted once: {self.repeated} file(s) or folder(s)."
 
@@ -76,7 +78,12 @@ def find_images(paths: Sequence[str], lists: Sequence[str] = ()) -> Collection:
     """
     found = Collection()
     seen: set[str] = set()
-    expanded = [one for path in paths for one in _expanded(path)]
+    expanded: list[str] = []
+    for path in paths:
+        matching = _expanded(path)
+        expanded += matching
+        if not matching:
+            _take(Unreadable(path, "no file matches the pattern."), found)
     listed = [one for name in lists for one in _read_list(name)]
     for path in (*expanded, *listed):
         _add(Path(path), found, seen)
@@ -92,7 +99,7 @@ def _expanded(path: str) -> Sequence[str]:
     if os.path.lexists(path) or not glob.has_magic(path):
         return [path]
     # Path.glob takes no pattern that begins at the root.
-    return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207
+    return sorted(glob.glob(path, recursive=True))  # noqa: PTH207
 
 
 def _read_list(name: str) -> list[str]:
@@ -167,7 +174,7 @@ def _take_image(file: Path | Member, prefix: bytes | None, found: Collection) ->
         _take(file, found)
         return
     found.others += 1
-    if named:
+    if named or Path(str(file)).suffix.lower() in OTHER_SUFFIXES:
         found.misnamed.append(str(file))
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.cm
@@ -27,8 +28,8 @@ COLOURS = "inferno"
 FIGURE_SIDE = 640
 # What the maps are, in words.
 TITLES = {
-    "distance": "distance of each patch to pristine ones",
-    "distortion": "distortion that each patch's features tell",
+    "distance": "distance to pristine patches (4 is usual)",
+    "distortion": "distortion that the features tell",
 }
 
 
@@ -96,16 +97,18 @@ def draw_map(path: Path, copy: Image.Image, found: QualityMap, title: str) -> No
         figure = Figure(figsize=(4 * (1 + len(maps)), tall + 1.2), layout="constrained")
         axes = figure.subplots(1, 1 + len(maps))
         axes[0].imshow(copy)
-        told = f"named: {found.words}" if found.words else "no distortion named"
+        told = f"looks like {found.words} (of 1)" if found.words else "no distortion named"
         figure.suptitle(title)
         axes[0].set_title(told if found.distortion is not None else "")
+        bars: Any = {"orientation": "horizontal", "extend": "max", "fraction": 0.06}
         for place, (name, (values, most)) in zip(axes[1:], maps.items(), strict=True):
             place.imshow(copy)
             over = heat(values, found, most, map_size(width, height)).convert("RGBA")
             place.imshow(over.resize(copy.size, Image.Resampling.BILINEAR))
             place.set_title(TITLES[name])
             scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, most), COLOURS)
-            figure.colorbar(scale, ax=place, orientation="horizontal", extend="max", fraction=0.06)
+            figure.colorbar(scale, ax=place, label="bright is worse", **bars)
+        figure.colorbar(scale, ax=axes[0], label=" ", **bars).ax.set_visible(False)  # so that all are level
         for place in axes:
             place.set(xticks=[], yticks=[])
         figure.savefig(path, format="png", dpi=100, metadata={"Software": None})

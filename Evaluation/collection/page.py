@@ -23,7 +23,7 @@ from Evaluation.reports.plot import DOT, PLOT_STYLE, as_svg, axes_of
 # Images that a page shows: of more, so many of the best and of the worst together.
 MOST_SHOWN = 1000
 # Images of each end in front.
-ENDS = 8
+ENDS = 10
 # Sides of small copies of few images, and of many; how much they shrink, and their quality, until all of
 # them together take so many bytes at most.
 FEW, SIDE_OF_FEW, SIDE_OF_MANY = 150, 320, 160

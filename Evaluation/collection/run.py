@@ -99,7 +99,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
         try:
             for row in _scored(model, waiting):
                 known[key(row.image)] = row
-                done += 1
+                done += row.ok
                 if growing is not None:
                     growing.add(row)
                 if wanted.as_they_come:

@@ -64,7 +64,7 @@ def test_a_folder_with_pipes_and_links_is_gone_through(score, tmp_path):
     (folder / "empty.png").touch()
     status, told, said = score(folder)
     assert status == 1 and list(told) == [f"{folder}/nothing.png", f"{folder}/photo.jpg/good.png"]
-    assert "no images that can be read: 3 file(s)" in said and "No images in spite of their names:" in said
+    assert "no images that can be read: 3 file(s)" in said and "in spite of their names:" in said
 
 
 def test_a_folder_of_no_image_is_a_sentence(score, tmp_path):
