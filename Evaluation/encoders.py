@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from torch import nn
@@ -15,7 +15,7 @@ from models.device import choose_device, choose_precision
 from models.engine import Run, fastest, run_by_torch
 from models.high_level import BAND_PIXELS, HighLevelEncoder
 from models.low_level import InnerFeatures, LowLevelEncoder
-from models.semantic import SemanticEncoder
+from models.semantic import SHALLOW, STAGES, DeepStages, SemanticEncoder, ShallowStages, run_in_bands
 from models.weights.clip import find_clip
 from models.weights.high_level import HighLevelWeights, find_high_level, load_high_level
 from models.weights.low_level import LowLevelWeights, find_low_level, open_low_level
@@ -93,12 +93,17 @@ class Encoders:
     @cached_property
     def run_semantic(self) -> Run:
         """Maps of the stages of the semantic encoder."""
-        semantic = self.semantic
-        return self._fastest(SemanticEncoder, lambda: semantic.encoder, semantic.sha256)
+        encoder, sha256 = self.semantic.encoder, self.semantic.sha256
+        if self.settings.engine == "torch" or self.device.type != "cpu":
+            return self._fastest(SemanticEncoder, lambda: encoder, sha256)
+        shallow = self._fastest(ShallowStages, lambda: ShallowStages(encoder).eval(), sha256)
+        channels = STAGES[SHALLOW - 1][3]
+        deep = self._fastest(DeepStages, lambda: DeepStages(encoder).eval(), sha256, channels=channels)
+        return partial(run_in_bands, shallow, deep)
 
     def _fastest(
         self, kind: type[nn.Module], make: Callable[[], nn.Module], weights: str,
-        most_pixels: float = math.inf,
+        most_pixels: float = math.inf, channels: int = 3,
     ) -> Run:  # fmt: skip
         def encoder() -> nn.Module:
             return make().to(self.device).requires_grad_(False)
@@ -106,7 +111,7 @@ class Encoders:
         if self.settings.engine == "torch":
             return run_by_torch(encoder(), self.precision)
         key = f"{kind.__name__} {weights} {source_sha256(kind.forward.__code__.co_filename)}"
-        return fastest(encoder, key, self.device, self.precision, most_pixels)
+        return fastest(encoder, key, self.device, self.precision, most_pixels, channels)
 
     def line(self) -> str:
         """The weights that were used, in words, each with the first digits of its SHA-256."""

@@ -26,8 +26,8 @@ from utils.files import atomic_path
 
 # Images (N, 3, H, W) in [0, 1] -> what the encoder makes of them, float32, on the device where it ran.
 Run = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
-# Of the images by which an encoder is traced; no length of a side may depend on it.
-_EXAMPLE = (2, 3, 96, 128)
+# (height, width) of the images by which an encoder is traced; no length of a side may depend on it.
+_EXAMPLE = (96, 128)
 
 
 def fastest(
@@ -36,6 +36,7 @@ def fastest(
     device: torch.device,
     precision: torch.dtype,
     most_pixels: float = math.inf,
+    channels: int = 3,
 ) -> Run:
     """The encoder as it runs fastest on a device; by torch where images ask for gradients.
 
@@ -46,8 +47,9 @@ def fastest(
         device: where it runs.
         precision: in which convolutions run.
         most_pixels: images of more pass by torch, because the encoder does not take them in one piece.
+        channels: of the images.
     """
-    compiled = _compiled(make, key, precision) if device.type == "cpu" else None
+    compiled = _compiled(make, key, precision, channels) if device.type == "cpu" else None
     if compiled is None:
         return run_by_torch(make(), precision)
     lock = Lock()  # it computes one thing at a time
@@ -83,7 +85,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grepq"
 
 
-def _compiled(make: Callable[[], nn.Module], key: str, precision: torch.dtype) -> Any:
+def _compiled(make: Callable[[], nn.Module], key: str, precision: torch.dtype, channels: int) -> Any:
     """The encoder in OpenVINO; None where it is not installed or cannot compute so."""
     try:
         core, version = _openvino()
@@ -105,7 +107,7 @@ def _compiled(make: Callable[[], nn.Module], key: str, precision: torch.dtype) -
         return core.import_model(kept.read_bytes(), "CPU", properties)
     except (OSError, RuntimeError):
         pass  # none yet, or not a whole one
-    compiled = core.compile_model(_traced(make()), "CPU", properties)
+    compiled = core.compile_model(_traced(make(), channels), "CPU", properties)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         exported = io.BytesIO()
@@ -129,7 +131,7 @@ def _openvino() -> tuple[Any, str]:
     return openvino.Core(), openvino.get_version()
 
 
-def _traced(encoder: nn.Module) -> Any:
+def _traced(encoder: nn.Module, channels: int) -> Any:
     """The encoder as OpenVINO reads it."""
     # Not `openvino.convert_model`, which would report its use over the network.
     from openvino.frontend import FrontEndManager
@@ -137,7 +139,8 @@ def _traced(encoder: nn.Module) -> Any:
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, but what OpenVINO reads dynamic sizes from
-        decoder = TorchScriptPythonDecoder(_AsTuple(encoder), example_input=torch.rand(_EXAMPLE))
+        example = torch.rand(2, channels, *_EXAMPLE)
+        decoder = TorchScriptPythonDecoder(_AsTuple(encoder), example_input=example)
     frontend = FrontEndManager().load_by_framework("pytorch")
     return frontend.convert(frontend.load(decoder))
 

@@ -95,7 +95,7 @@ def test_an_encoder_is_traced_once(own_cache, monkeypatch):
     images = torch.rand(2, 3, 20, 30)
     first = small()(images)
     (kept,) = (own_cache / "grepq").iterdir()
-    monkeypatch.setattr(engine, "_traced", lambda encoder: pytest.fail("traced again"))
+    monkeypatch.setattr(engine, "_traced", lambda encoder, channels: pytest.fail("traced again"))
     for one, again in zip(first, small()(images), strict=True):
         assert torch.equal(one, again)
     with pytest.raises(pytest.fail.Exception, match="traced again"):

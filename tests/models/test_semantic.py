@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from models import semantic
+from models.engine import run_by_torch
 from models.semantic import SEMANTIC_FEATURES, SemanticEncoder
 from models.weights.semantic import from_published, load_semantic
 from utils.errors import UserError
@@ -90,3 +92,16 @@ def test_the_file_is_made_by_one_command(run_script, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"semantic\.safetensors: the semantic weights are missing; restore"):
         load_semantic(tmp_path / "semantic.safetensors")
+
+
+@pytest.mark.parametrize("size", [(333, 457), (800, 401), (97, 3000), (1025, 513), (2000, 600)])
+def test_bands_are_the_maps_of_one_piece(size, monkeypatch):
+    monkeypatch.setattr(semantic, "WHOLE_PIXELS", 0)
+    monkeypatch.setattr(semantic, "BAND_PIXELS", 1 << 15)
+    encoder = load_semantic().encoder
+    images = torch.rand(1, 3, *size)
+    shallow, deep = (run_by_torch(kind(encoder)) for kind in (semantic.ShallowStages, semantic.DeepStages))
+    found = semantic.run_in_bands(shallow, deep, images)
+    for one, whole in zip(found, run_by_torch(encoder)(images), strict=True):
+        assert one.shape == whole.shape
+        torch.testing.assert_close(one, whole, rtol=1e-5, atol=1e-4)

@@ -91,7 +91,7 @@ def test_the_formula(numbers, make_model):
     image = resize(image, 240, 340)
     pristine = statistics(torch.rand(30, 4, generator=torch.Generator().manual_seed(1)))
     score = ExtendedScore(*numbers, REGRESSION, "abc", targets=("structure", "total", "a", "b"))
-    model = make_model(encoder=FourNumbers())
+    model = make_model(encoder=FourNumbers(), engine="torch")
     vars(model.encoders)["semantic"] = SemanticWeights(TwoStages(), FILE, "abc")
     measured = model.measure(image, PARTS)
     found = low_level_quality(score.distance(measured, pristine, 0.001)).item()
