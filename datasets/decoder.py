@@ -24,6 +24,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from PIL import ExifTags, Image
+from torch.nn import functional as F
 
 from datasets.image_files import MOST_PIXELS, opened, told
 from utils.errors import UserError
@@ -65,7 +66,7 @@ def read_reduced(
     """The image in `path` no larger than `size_of` says, and its own (H, W).
 
     A JPEG file is decoded at a half, a fourth or an eighth of its size where that is still larger, which is
-    fast and takes little memory; then it is resized with antialiasing. 16-bit grey keeps its size.
+    fast and takes little memory; then it is resized with antialiasing, 16-bit grey in floats.
 
     Args:
         path: of the file.
@@ -74,19 +75,25 @@ def read_reduced(
 
     Raises `UserError` whatever is wrong with the file.
     """
-    own = (0, 0)
+    own: tuple[int, int] = (0, 0)
+    wanted: tuple[int, int] | None = None
 
     def smaller(image: Image.Image) -> tuple[int, int] | None:
-        nonlocal own
+        nonlocal own, wanted
         own = _upright_size(image)
         height, width = size_of(*own)
-        if height * width >= own[0] * own[1]:
-            return None
-        image.draft(None, size_of(image.height, image.width)[::-1])
-        return height, width
+        if height * width < own[0] * own[1]:
+            wanted = (height, width)
+            image.draft(None, size_of(image.height, image.width)[::-1])
+        return wanted
 
     with told(path):
-        return in_unit_range(_decoded(path, most_pixels, smaller)), own
+        pixels = _decoded(path, most_pixels, smaller)
+        if wanted is None or pixels.dtype == np.uint8:
+            return in_unit_range(pixels), own
+        grey = in_unit_range(pixels[..., :1])[None]  # (1, 1, H, W): its three channels are equal
+        small = F.interpolate(grey, wanted, mode="bilinear", antialias=True)[0]
+        return small.expand(3, -1, -1).contiguous(), own
 
 
 def decode_pixels(path: str | Path) -> np.ndarray:
@@ -113,8 +120,8 @@ def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.nda
 
 
 def in_unit_range(pixels: np.ndarray) -> torch.Tensor:
-    """Whole numbers (H, W, 3) as float32 (3, H, W) in [0, 1]."""
-    planes = np.empty((3, *pixels.shape[:2]), np.float32)
+    """Whole numbers (H, W, C) as float32 (C, H, W) in [0, 1]."""
+    planes = np.empty((pixels.shape[2], *pixels.shape[:2]), np.float32)
     np.divide(pixels.transpose(2, 0, 1), np.float32(np.iinfo(pixels.dtype).max), out=planes, dtype=np.float32)
     return torch.from_numpy(planes)
 

@@ -145,6 +145,8 @@ def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Im
             raise UserError(f"{path}: is empty.") from None
         raise
     width, height = max(image.size, _tile(image), key=math.prod)
+    if image.format == "JPEG2000":
+        most_pixels //= 2  # OpenJPEG keeps four bytes of each sample
     if width * height > most_pixels and _size(file) < SMALL_FILE:
         raise UserError(
             f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; more than "

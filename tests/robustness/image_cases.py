@@ -19,7 +19,9 @@ SOUND, TURNED = f"{WIDTH}x{HEIGHT}", f"{HEIGHT}x{WIDTH}"
 DAMAGED = "^is damaged or cut short|^is not an image in a format|^is empty"
 EITHER = f"{SOUND}|{DAMAGED}"
 TOO_MANY = "^has more than 178,956,970 pixels, the limit for an image"
-NOT_BELIEVED = r"^claims \d+x\d+ pixels in [\d,]+ bytes; more than 24,000,000 .*--set most_pixels=N raises"
+NOT_BELIEVED = (
+    r"^claims \d+x\d+ pixels in [\d,]+ bytes; more than (24|12),000,000 .*--set most_pixels=N raises"
+)
 NO_WHITE = "whose white is not defined: save it as 8 or 16 bits"
 OTHER = "^is not an image in a format that can be read"
 
