@@ -63,7 +63,7 @@ def page(
         explained: of the rows that are `shown`, those that can be.
         column: name of the score by which images are compared.
     """
-    folder = common_folder([row.image for row in rows])
+    listed, folder = shown(rows), common_folder([row.image for row in rows])
     places = {one.row.image: place for place, one in enumerate(explained)}
     ranked = sorted((one.row for one in explained), key=lambda row: -row.score)
     ends = min(ENDS, -(-len(ranked) // 2))
@@ -72,8 +72,8 @@ def page(
         lines=lines,
         folder=folder,
         histogram=_histogram([row.score for row in rows if row.ok], column),
-        rows=shown(rows),
-        left_out=len(rows) - len(shown(rows)),
+        rows=listed,
+        left_out=len(rows) - len(listed),
         places=places,
         words={one.row.image: one.map.words for one in explained if one.map is not None},
         pictures=_pictures(explained, folder),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from Evaluation.zeroshot import ScoreRow
+
+# Images without a score that are named one by one.
+MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ def row_of(scored: ScoreRow) -> Row:
     status, reason = ("ok", ", ".join(found.notes)) if found.ok else ("failed", found.reason)
     sizes = (scored.width, scored.height)
     return Row(scored.image, *sizes, scored.q_low, scored.q_high, scored.q, status, reason)
+
+
+def not_scored(failed: Sequence[Row]) -> Iterator[str]:
+    """Which images have no score and why, in words, the first of them one by one."""
+    for row in failed[:MOST_NAMED]:
+        yield f"Not scored: {row.image}: {row.reason.rstrip('.')}."
+    if len(failed) > MOST_NAMED:
+        yield f"Not scored: {len(failed) - MOST_NAMED} more; their rows say why."
 
 
 def key(name: str) -> str:

@@ -15,15 +15,13 @@ from tqdm import tqdm
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
 from Evaluation.collection.head import head_of, known_rows
-from Evaluation.collection.rows import Row, key, ordered, printable, row_of, selected
+from Evaluation.collection.rows import Row, key, not_scored, ordered, printable, row_of, selected
 from Evaluation.grepq import GRepQ
 from utils.cli import say
 from utils.errors import UserError
 from utils.files import write_text
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# Images without a score that are named one by one.
-MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ def _scored(model: GRepQ, images: Sequence[RatedImage]) -> Iterator[Row]:
 def _finish(output: Path, head: table.Head, rows: Sequence[Row], known: Mapping[str, Row]) -> None:
     """Write the whole table in its order; rows of other images, of an earlier run, stay at its end."""
     own = {key(row.image) for row in rows}
-    others = [row for key, row in known.items() if key not in own]
+    others = [row for image, row in known.items() if image not in own]
     if others:
         say(f"{output}: keeps {len(others)} row(s) of other images.")
     table.write(output, head, [*rows, *others])
@@ -201,10 +199,8 @@ def summary_of(model: GRepQ, scores: Sequence[float], failed: int, pace: float |
 
 def _status(rows: Sequence[Row], count: int, complete: bool, wanted: Wanted) -> int:
     failed = [row for row in rows if not row.ok]
-    for row in failed[:MOST_NAMED]:
-        say(f"Not scored: {row.image}: {row.reason.rstrip('.')}.")
-    if len(failed) > MOST_NAMED:
-        say(f"Not scored: {len(failed) - MOST_NAMED} more; their rows say why.")
+    for sentence in not_scored(failed):
+        say(sentence)
     if not complete:
         again = " without --overwrite" if wanted.overwrite else ""
         kept = f"are in {wanted.output}; the same command{again} goes on" if wanted.output else "are printed"

@@ -12,8 +12,7 @@ from types import TracebackType
 from Evaluation.collection import table
 from Evaluation.collection.head import known_rows
 from Evaluation.collection.ray_images import digest
-from Evaluation.collection.rows import Row, printable
-from Evaluation.collection.run import MOST_NAMED
+from Evaluation.collection.rows import Row, not_scored, printable
 from utils.errors import UserError
 
 # A shard ends with so many rows, or so many seconds after the last one: what the end of the process costs.
@@ -110,10 +109,7 @@ class Shards:
         """What there is to know of the new rows."""
         if self.repeated:
             yield f"Named more than once, and counted once: {self.repeated} image(s)."
-        for row in self.new_failed[:MOST_NAMED]:
-            yield f"Not scored: {row.image}: {row.reason.rstrip('.')}."
-        if len(self.new_failed) > MOST_NAMED:
-            yield f"Not scored: {len(self.new_failed) - MOST_NAMED} more; their rows say why."
+        yield from not_scored(self.new_failed)
 
     def __enter__(self) -> Shards:
         return self
