@@ -337,8 +337,9 @@ class Settings:
     precision: Literal["float32", "bfloat16"] = "float32"
     # "fastest": as models/engine.py finds it; "torch" is the reference for parity.
     engine: Literal["fastest", "torch"] = "fastest"
-    # Pixels that a file of under a megabyte may hold. More are no photograph, but made to fill the memory.
-    most_pixels: int = 24_000_000
+    # Memory that a file of under a megabyte may take while it is decoded, by `datasets.image_files`. One that
+    # asks for more is no photograph, but made to fill the memory.
+    decoding_megabytes: int = 200
     # Processes that measure images side by side and share the cores.
     jobs: int = 1
     # Added to the diagonal of the mean covariance, so that few patches leave it invertible.
@@ -351,7 +352,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _at_least(self, 32, "patch_size")  # of which the encoder's last map is one cell
-        _at_least(self, 1, "chunk", "jobs", "most_pixels")
+        _at_least(self, 1, "chunk", "jobs", "decoding_megabytes")
         _above_zero(self, "regularisation", "enlarged_short_side")
         for name in ("sharpness", "colorfulness"):
             if not 0 <= getattr(self, name) < 1:

@@ -33,6 +33,7 @@ from Evaluation.zeroshot import (
     combined,
 )
 from models.device import out_of_memory
+from models.engine import computing
 from models.high_level import antonym_quality
 from models.ranks import processes
 from utils.errors import UserError
@@ -262,7 +263,8 @@ class GRepQ:
     ) -> Sequence[Measurement | Unmeasured]:
         """What is measured of images together, or of each by itself where one of them cannot be measured."""
         try:
-            return self._measure(images, parts) if images else []
+            with computing:
+                return self._measure(images, parts) if images else []
         except UserError as error:
             reason = str(error)
         except (MemoryError, RuntimeError) as error:

@@ -10,6 +10,7 @@ import torch
 
 from configs import Settings
 from datasets.decoder import read_image, read_reduced
+from datasets.image_files import Loan
 from datasets.rated.sets import RatedImage
 from Evaluation.encoders import Encoders
 from Evaluation.extended.detail import detail
@@ -19,10 +20,11 @@ from Evaluation.extended.view import to_view, view_size
 from Evaluation.image_sizes import as_the_set_resizes, at_least_smallest, with_two_patches
 from Evaluation.patches import patch_features, patch_grid, whole_features
 from Evaluation.zeroshot import VIEW_PARTS, Measurement, Part
+from models.engine import paused
 from utils.errors import UserError
 
 # Images are measured together until they have so many pixels, so that their patches fill the encoder.
-TOGETHER = 1_000_000
+TOGETHER = 800_000
 
 Kept = TypeVar("Kept")
 
@@ -52,8 +54,9 @@ def read_pixels(image: RatedImage, parts: Collection[Part], settings: Settings) 
     Raises:
         UserError: the file cannot be read.
     """
+    loan = loan_of(settings)
     if image.size is not None or VIEW_PARTS.isdisjoint(parts):
-        return pixels_of(read_image(image.path, settings.most_pixels), image.size)
+        return pixels_of(read_image(image.path, loan), image.size)
 
     def size_to_read(height: int, width: int) -> tuple[int, int]:
         try:
@@ -61,9 +64,14 @@ def read_pixels(image: RatedImage, parts: Collection[Part], settings: Settings) 
         except UserError:
             return height, width  # told when the image is measured, where its size is known
 
-    view, size = read_reduced(image.path, size_to_read, settings.most_pixels)
+    view, size = read_reduced(image.path, size_to_read, loan)
     nothing_more = VIEW_PARTS.issuperset(parts) or tuple(view.shape[-2:]) == size
-    return Pixels(size, view if nothing_more else read_image(image.path, settings.most_pixels), view)
+    return Pixels(size, view if nothing_more else read_image(image.path, loan), view)
+
+
+def loan_of(settings: Settings) -> Loan:
+    """Memory for decoding a small file while no encoder takes any."""
+    return Loan(settings.decoding_megabytes, paused)
 
 
 def together(images: Iterable[tuple[Kept, Pixels | str]]) -> Iterator[list[tuple[Kept, Pixels | str]]]:

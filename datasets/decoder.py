@@ -26,7 +26,7 @@ import torch
 from PIL import ExifTags, Image
 from torch.nn import functional as F
 
-from datasets.image_files import MOST_PIXELS, opened, told
+from datasets.image_files import USUAL, Loan, opened, told
 from utils.errors import UserError
 
 # EXIF orientation -> how the stored (H, W, 3) array becomes upright.
@@ -47,21 +47,23 @@ SizeOf: TypeAlias = Callable[[int, int], tuple[int, int]]
 BAND = 1 << 20
 
 
-def read_image(path: str | Path, most_pixels: int = MOST_PIXELS) -> torch.Tensor:
+def read_image(path: str | Path, loan: Loan = USUAL) -> torch.Tensor:
     """The image in `path`: float32 (3, H, W), RGB in [0, 1].
 
     Args:
         path: of the file.
-        most_pixels: of a file under a megabyte.
+        loan: of memory, where the file is small.
 
     Raises `UserError` whatever is wrong with the file.
     """
     with told(path):
-        return in_unit_range(_decoded(path, most_pixels))
+        with opened(path, loan) as image:
+            pixels = _decoded(image)
+        return in_unit_range(pixels)
 
 
 def read_reduced(
-    path: str | Path, size_of: SizeOf, most_pixels: int = MOST_PIXELS
+    path: str | Path, size_of: SizeOf, loan: Loan = USUAL
 ) -> tuple[torch.Tensor, tuple[int, int]]:
     """The image in `path` no larger than `size_of` says, and its own (H, W).
 
@@ -71,24 +73,17 @@ def read_reduced(
     Args:
         path: of the file.
         size_of: maps (H, W) to (h, w), and (W, H) to (w, h).
-        most_pixels: of a file under a megabyte.
+        loan: of memory, where the file is small.
 
     Raises `UserError` whatever is wrong with the file.
     """
-    own: tuple[int, int] = (0, 0)
-    wanted: tuple[int, int] | None = None
-
-    def smaller(image: Image.Image) -> tuple[int, int] | None:
-        nonlocal own, wanted
-        own = _upright_size(image)
+    with opened(path, loan) as image:
+        own, wanted = _upright_size(image), None
         height, width = size_of(*own)
         if height * width < own[0] * own[1]:
             wanted = (height, width)
             image.draft(None, size_of(image.height, image.width)[::-1])
-        return wanted
-
-    with told(path):
-        pixels = _decoded(path, most_pixels, smaller)
+        pixels = _decoded(image, wanted)
         if wanted is None or pixels.dtype == np.uint8:
             return in_unit_range(pixels), own
         grey = in_unit_range(pixels[..., :1])[None]  # (1, 1, H, W): its three channels are equal
@@ -101,8 +96,8 @@ def decode_pixels(path: str | Path) -> np.ndarray:
 
     Raises `UserError` whatever is wrong with the file.
     """
-    with told(path):
-        return np.require(_decoded(path), requirements=["C", "W"])
+    with opened(path) as image:
+        return np.require(_decoded(image), requirements=["C", "W"])
 
 
 def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -135,20 +130,11 @@ def read_size(path: str | Path) -> tuple[int, int]:
         return _upright_size(image)
 
 
-def _decoded(
-    path: str | Path,
-    most_pixels: int = MOST_PIXELS,
-    size_of: Callable[[Image.Image], tuple[int, int] | None] = lambda image: None,
-) -> np.ndarray:
-    """As `pixels_of` the image in `path`, whose own memory is free again.
-
-    `size_of` is asked before the image is loaded, and may say that a smaller one will do.
-    """
-    with opened(path, most_pixels) as image:
-        size = size_of(image)
-        image.load()
-        vars(image).pop("_decoder", None)  # WebP's, which keeps two more images
-        return pixels_of(image, size)
+def _decoded(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """As `pixels_of`, an image that is read once."""
+    image.load()
+    vars(image).pop("_decoder", None)  # WebP's, which keeps two more images
+    return pixels_of(image, size)
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -9,14 +9,16 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
 from configs import Settings
+from datasets.avif import frame_sizes
 from utils.errors import UserError
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
@@ -29,13 +31,29 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset(
 # Raster formats only: Pillow would hand an EPS file to Ghostscript.
 _FORMATS = frozenset(("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"))
 
-# A file of fewer bytes that claims `Settings.most_pixels` is taken for one that is made to fill the memory.
+# A file of fewer bytes may be made to fill the memory.
 SMALL_FILE = 1_000_000
-MOST_PIXELS = Settings.most_pixels
+# Bytes that decoding takes at its peak for each pixel, the image that is made of it left out.
+_BYTES_A_PIXEL = {"AVIF": 11, "JPEG": 8, "JPEG2000": 24, "WEBP": 16}
+_OF_OTHERS = 10
 # How many first bytes tell what a file is.
 PREFIX = 18
 # Lengths of the second header of a BMP file.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+
+
+@dataclass(frozen=True)
+class Loan:
+    """Memory for decoding a file of under `SMALL_FILE` bytes: `megabytes` at most.
+
+    While such a file takes more than a fourth of that, `room` is entered.
+    """
+
+    megabytes: int = Settings.decoding_megabytes
+    room: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+USUAL = Loan()
 
 
 def is_image_file(path: Path) -> bool:
@@ -93,13 +111,15 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
+def opened(path: str | Path, loan: Loan = USUAL) -> Iterator[Image.Image]:
     """The file as a Pillow image; whatever goes wrong inside leaves as `UserError`."""
     with told(path), _file(path) as file, warnings.catch_warnings():
         # Pillow's, of data beside the pixels that is damaged, and of images that are large.
         warnings.filterwarnings("ignore", module="PIL")
-        with _open_image(file, path, most_pixels) as image:
+        image = _open_image(file, path)
+        with _room(image, file, path, loan):
             yield image
+            image.im = None  # type: ignore[assignment]  # its pixels are free, whoever keeps the image
 
 
 @contextmanager
@@ -136,24 +156,48 @@ def _state(file: IO[bytes]) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _open_image(file: IO[bytes], path: str | Path, most_pixels: int) -> Image.Image:
-    """The file as a Pillow image that is not loaded yet, of a size that is to be believed."""
+def _open_image(file: IO[bytes], path: str | Path) -> Image.Image:
+    """The file as a Pillow image that is not loaded yet."""
     try:
         image = Image.open(file, formats=_formats())  # which refuses more than 179 megapixels
     except UnidentifiedImageError:
         if not _size(file):
             raise UserError(f"{path}: is empty.") from None
         raise
-    width, height = max(image.size, _tile(image), key=math.prod)
-    if image.format == "JPEG2000":
-        most_pixels //= 2  # OpenJPEG keeps four bytes of each sample
-    if width * height > most_pixels and _size(file) < SMALL_FILE:
-        raise UserError(
-            f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; more than "
-            f"{most_pixels:,} are not believed of so small a file (--set most_pixels=N raises that)."
-        )
     image.filename = str(path)
     return image
+
+
+def _room(image: Image.Image, file: IO[bytes], path: str | Path, loan: Loan) -> AbstractContextManager[None]:
+    """What is entered while an image is decoded.
+
+    Raises:
+        UserError: it takes more memory than is lent to so small a file.
+    """
+    if _size(file) >= SMALL_FILE:
+        return nullcontext()
+    width, height, pixels = _claimed(image, file)
+    megabytes = pixels * _BYTES_A_PIXEL.get(image.format or "", _OF_OTHERS) / 1e6
+    if megabytes > loan.megabytes:
+        raise UserError(
+            f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; decoding them takes "
+            f"{megabytes:,.0f} MB, and so small a file gets {loan.megabytes} (--set decoding_megabytes=N "
+            "raises that)."
+        )
+    return loan.room() if megabytes > loan.megabytes / 4 else nullcontext()
+
+
+def _claimed(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
+    """(W, H) of the largest thing that is decoded, and for how many pixels decoding takes memory."""
+    frames: list[tuple[int, int]] = []
+    if image.format == "AVIF":
+        place = file.tell()
+        file.seek(0)
+        frames = frame_sizes(file.read())
+        file.seek(place)
+    width, height = max(image.size, _tile(image), *frames, key=math.prod)
+    # Alpha is a frame of its own, and so is each cell of a grid.
+    return width, height, max(width * height, sum(map(math.prod, frames)) / 2)
 
 
 def _tile(image: Image.Image) -> tuple[int, int]:

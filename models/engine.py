@@ -7,16 +7,20 @@ what OpenVINO made of it is kept in `cache_folder()`.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import io
 import math
 import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -26,6 +30,10 @@ from utils.files import atomic_path
 
 # Images (N, 3, H, W) in [0, 1] -> what the encoder makes of them, float32, on the device where it ran.
 Run = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+# Held while images of a collection are measured, and while an encoder computes in OpenVINO: one at a time.
+computing = RLock()
+# The encoders there.
+_in_use: WeakSet[Any] = WeakSet()
 # (height, width) of the images by which an encoder is traced; no length of a side may depend on it.
 _EXAMPLE = (96, 128)
 
@@ -52,12 +60,12 @@ def fastest(
     compiled = _compiled(make, key, precision, channels) if device.type == "cpu" else None
     if compiled is None:
         return run_by_torch(make(), precision)
-    lock = Lock()  # it computes one thing at a time
+    _in_use.add(compiled)
 
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if images.requires_grad or images.shape[-2] * images.shape[-1] > most_pixels:
             return run_by_torch(make(), precision)(images)
-        with lock:
+        with computing:
             found = compiled(images.cpu().numpy())
         return tuple(torch.from_numpy(found[k]) for k in range(len(found)))
 
@@ -78,6 +86,23 @@ def run_by_torch(encoder: nn.Module, precision: torch.dtype = torch.float32) -> 
         return tuple(one.float() for one in (found if isinstance(found, list) else [found]))
 
     return run
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """No image is measured meanwhile; memory that was kept to be faster goes back to the system."""
+    with computing:
+        for compiled in _in_use:
+            compiled.release_memory()
+        _trim()
+        yield
+        _trim()
+
+
+def _trim() -> None:
+    """Give back to the system what is freed, which GNU's C library keeps."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 def cache_folder() -> Path:

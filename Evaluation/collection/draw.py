@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from datasets.decoder import read_reduced
+from datasets.image_files import Loan
 from datasets.rated.sets import RatedImage
 from Evaluation.collection.maps import QualityMap
 
@@ -33,7 +34,7 @@ TITLES = {
 }
 
 
-def small_copy(image: RatedImage, side: int, most_pixels: int) -> Image.Image:
+def small_copy(image: RatedImage, side: int, loan: Loan) -> Image.Image:
     """The image, no side longer than `side` pixels.
 
     Raises:
@@ -44,7 +45,7 @@ def small_copy(image: RatedImage, side: int, most_pixels: int) -> Image.Image:
         scale = min(1.0, side / max(height, width))
         return max(1, round(height * scale)), max(1, round(width * scale))
 
-    pixels, _ = read_reduced(image.path, size_to_read, most_pixels)  # (3, h, w); 16-bit grey at its own size
+    pixels, _ = read_reduced(image.path, size_to_read, loan)  # (3, h, w); 16-bit grey at its own size
     copy = Image.fromarray((pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
     copy.thumbnail((side, side))
     return copy

@@ -17,6 +17,7 @@ from Evaluation.collection.maps import QualityMap, quality_map
 from Evaluation.collection.rows import Row, printable
 from Evaluation.extended.view import view_size
 from Evaluation.grepq import GRepQ
+from Evaluation.measuring import loan_of
 from Evaluation.zeroshot import Part, Unmeasured
 from utils.errors import UserError
 from utils.files import atomic_path
@@ -48,7 +49,7 @@ def explain(
     progress = tqdm(measured, total=len(files), desc=what, unit="image", disable=len(files) < 2)
     for (row, _), (file, seen) in zip(images, progress, strict=True):
         try:
-            copy = draw.small_copy(file, side, model.settings.most_pixels)
+            copy = draw.small_copy(file, side, loan_of(model.settings))
         except UserError:
             continue
         if seen is None or isinstance(seen, Unmeasured):

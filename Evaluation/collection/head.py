@@ -15,7 +15,7 @@ from Evaluation.zeroshot import RANGES
 from utils.errors import UserError
 
 # Settings that no score depends on, and those for which checksums stand.
-HOW = ("device", "engine", "jobs", "chunk", "most_pixels", "branch", "low", "high", "clip", "pristine")
+HOW = ("device", "engine", "jobs", "chunk", "decoding_megabytes", "branch", "low", "high", "clip", "pristine")
 # Of the head of a table: where its relative names begin.
 FOLDER = "folder"
 
