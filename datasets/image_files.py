@@ -46,7 +46,7 @@ _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 class Loan:
     """Memory for decoding a file of under `SMALL_FILE` bytes: `megabytes` at most.
 
-    While such a file takes more than a fourth of that, `room` is entered.
+    While such a file takes more than half of that, `room` is entered.
     """
 
     megabytes: int = Settings.decoding_megabytes
@@ -184,7 +184,7 @@ def _room(image: Image.Image, file: IO[bytes], path: str | Path, loan: Loan) -> 
             f"{megabytes:,.0f} MB, and so small a file gets {loan.megabytes} (--set decoding_megabytes=N "
             "raises that)."
         )
-    return loan.room() if megabytes > loan.megabytes / 4 else nullcontext()
+    return loan.room() if megabytes > loan.megabytes / 2 else nullcontext()
 
 
 def _claimed(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:

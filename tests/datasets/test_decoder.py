@@ -1,6 +1,7 @@
 """Files as people have them: every colour mode, turned, transparent, broken."""
 
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps
 
 from datasets import decoder
 from datasets.decoder import decode_pixels, read_image, read_reduced, read_size
-from datasets.image_files import list_images
+from datasets.image_files import Loan, list_images
 from Evaluation.image_sizes import resize
 from utils.errors import UserError
 
@@ -293,3 +294,22 @@ def test_list_images(tmp_path):
         list_images(tmp_path / "a.png")
     with pytest.raises(UserError, match="holds no image"):
         list_images(tmp_path / "folder.png")
+
+
+def test_room_is_made_for_a_small_file_of_many_pixels(tmp_path):
+    entered = []
+
+    @contextmanager
+    def room():
+        entered.append("room")
+        yield
+
+    loan = Loan(20, room)
+    for side, expected in ((990, []), (1100, ["room"])):  # 10 MB are half
+        Image.new("RGB", (side, side)).save(tmp_path / "image.png")
+        assert read_reduced(tmp_path / "image.png", lambda h, w: (h // 2, w // 2), loan)[1] == (side, side)
+        assert entered == expected
+    with (tmp_path / "image.png").open("ab") as file:  # a large file takes what it takes
+        file.write(bytes(1_000_000))
+    assert read_image(tmp_path / "image.png", Loan(1, room)).shape == (3, 1100, 1100)
+    assert entered == ["room"]

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from torch import nn
 from configs import Settings
 from Evaluation.grepq import GRepQ
 from models import engine
-from models.engine import cache_folder, fastest, run_by_torch
+from models.engine import cache_folder, computing, fastest, paused, run_by_torch
 
 CPU = torch.device("cpu")
 pytest.importorskip("openvino", reason="OpenVINO has no package for this machine")
@@ -153,3 +154,22 @@ def test_signals_are_survived_when_encoders_are_gone(own_cache):
     finally:
         signal.signal(signal.SIGUSR1, former)
     assert received == [signal.SIGUSR1]
+
+
+def test_it_pauses_while_an_image_is_measured(own_cache):
+    run, images, order = small(), torch.rand(1, 3, 64, 64), []
+    before = run(images)
+
+    def pause():
+        with paused():
+            order.append("paused")
+
+    with ThreadPoolExecutor(1) as other:
+        with computing:
+            waiting = other.submit(pause)
+            time.sleep(0.05)
+            order.append("measured")
+        waiting.result()
+    assert order == ["measured", "paused"]
+    for one, again in zip(before, run(images), strict=True):  # with its memory given back
+        assert torch.equal(one, again)
