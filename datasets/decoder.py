@@ -7,7 +7,7 @@ to what:
 - EXIF orientation is applied; unreadable EXIF data is ignored.
 - Grey becomes three equal channels; palette, 1-bit, CMYK, YCbCr, HSV and Lab become RGB.
 - Transparency (alpha channels, transparent palette entries or colours) is laid over white.
-- 16-bit grey keeps its 16 bits. 16-bit RGB is reduced to 8 bits by Pillow.
+- 16-bit grey keeps its 16 bits, 12-bit grey is stretched to 16. 16-bit RGB is reduced to 8 bits by Pillow.
 - Of an animation or a file of several pages the first image is read.
 - Floating-point samples are refused: the file does not say which value is white.
 - Colour profiles are not applied.
@@ -169,7 +169,7 @@ def _rgb(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
         grey = np.asarray(image)  # uint16, or int32 for mode "I"
         if grey.min() < 0 or grey.max() > 65535:
             raise _refusal(image, "holds 32-bit samples, whose white is not defined: save it as 8 or 16 bits")
-        one = grey.astype(np.uint16, copy=False)[..., None]
+        one = _of_16_bits(grey.astype(np.uint16, copy=False), image)[..., None]
         return np.broadcast_to(one, (*grey.shape, 3))  # (H, W, 1) -> (H, W, 3)
     if size is None:
         pixels = np.empty((image.height, image.width, 3), np.uint8)
@@ -184,6 +184,14 @@ def _rgb(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
             rgb.paste(band, (0, top))
     # torch's antialiased "bilinear" is this filter too.
     return np.array(rgb.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def _of_16_bits(grey: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Grey values with black at 0 and white at 65535, which of TIFF files Pillow gives as they are stored."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(258) == (12,):  # bits of a sample
+        grey = grey << 4 | grey >> 8
+    return 65535 - grey if tags.get(262) == 0 else grey  # white is zero
 
 
 def _rgb_bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

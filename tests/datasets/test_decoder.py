@@ -1,5 +1,6 @@
 """Files as people have them: every colour mode, turned, transparent, broken."""
 
+import struct
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -313,3 +314,19 @@ def test_room_is_made_for_a_small_file_of_many_pixels(tmp_path):
         file.write(bytes(1_000_000))
     assert read_image(tmp_path / "image.png", Loan(1, room)).shape == (3, 1100, 1100)
     assert entered == ["room"]
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 1), (16, 0)])
+def test_grey_tiff_of_more_than_8_bits(tmp_path, bits, photometric):
+    """Black is 0 and white is 1 whatever stands for them in the file."""
+    grey = np.array([[0, 1, 2, 3], [3, 2, 1, 0]]) / 3
+    stored = np.round((grey if photometric else 1 - grey) * (2**bits - 1)).astype(int)
+    text = "".join(f"{value:03x}" for value in stored.ravel())
+    data = stored.astype("<u2").tobytes() if bits == 16 else bytes.fromhex(text)
+    tags = {256: 4, 257: 2, 258: bits, 259: 1, 262: photometric, 273: 122, 277: 1, 278: 2, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags.items())
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    assert len(head) == 122
+    (tmp_path / "grey.tif").write_bytes(head + data)
+    read = read_image(tmp_path / "grey.tif")
+    np.testing.assert_allclose(read.numpy(), np.broadcast_to(grey, (3, 2, 4)), atol=2e-4)

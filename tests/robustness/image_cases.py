@@ -44,6 +44,7 @@ def depths():
     for name, bits, kind, photometric, expected in (
         ("2_bit", (2,), 1, 1, SOUND), ("4_bit", (4,), 1, 1, SOUND), ("16_bit", (16,), 1, 1, SOUND),
         ("16_bit_rgb", (16,) * 3, 1, 2, SOUND), ("white_is_zero", (8,), 1, 0, SOUND),
+        ("12_bit", (12,), 1, 1, SOUND),
         ("32_bit", (32,), 1, 1, NO_WHITE), ("signed", (16,), 2, 1, NO_WHITE),
         ("float", (32,), 3, 1, NO_WHITE), ("double", (64,), 3, 1, OTHER),
         ("five_bands", (8,) * 5, 1, 2, OTHER), ("no_bits", (), 1, 1, OTHER),
