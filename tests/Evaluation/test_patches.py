@@ -144,7 +144,7 @@ def test_patches_of_several_images_fill_a_chunk_and_stay_apart():
     for grid, found in zip(grids, together, strict=True):
         (alone,) = patch_features(run, [grid], 32)
         assert found.shape == (*grid.shape[:2], 5)
-        torch.testing.assert_close(found, alone, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(found, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_only_a_chunk_goes_through_the_encoder():

@@ -61,7 +61,7 @@ def test_a_single_tile_has_the_pristine_covariance_in_part():
     measured, worth = tile_statistics(torch.ones(1, 1, 3, dtype=torch.float64))
     assert worth == 1 and not measured.covariance.any()
     pristine = statistics(torch.rand(30, 3, dtype=torch.float64))
-    assert torch.equal(shrunk(measured, worth, pristine).covariance, pristine.covariance)
+    torch.testing.assert_close(shrunk(measured, worth, pristine).covariance, pristine.covariance)
     ones = FeatureStatistics(measured.mean, torch.eye(3, dtype=torch.float64), 25)
     expected = (5 * torch.eye(3, dtype=torch.float64) + 20 * pristine.covariance) / 25
     torch.testing.assert_close(shrunk(ones, 6.0, pristine).covariance, expected)

@@ -67,7 +67,7 @@ def test_semantic_is_the_centred_mean_of_what_all_stages_see(model, image):
     with torch.inference_mode():
         stages = model.encoders.semantic.encoder(image[None])
     expected = [maps[0].double().flatten(1) @ centre_weights(*maps.shape[2:]) for maps in stages]
-    np.testing.assert_allclose(found, torch.cat(expected), atol=1e-5)
+    np.testing.assert_allclose(found, torch.cat(expected), atol=1e-4)
 
 
 @pytest.mark.parametrize("score", ["own", "paper"])
