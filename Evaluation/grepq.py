@@ -18,7 +18,7 @@ from datasets.rated.sets import RatedImage
 from datasets.read_ahead import read_ahead
 from Evaluation.distance import distance, low_level_quality, statistics
 from Evaluation.encoders import Encoders, Say
-from Evaluation.extended.score import PARTS, ExtendedScore, read_extended
+from Evaluation.extended.score import PARTS, ExtendedScore, check_semantic, read_extended
 from Evaluation.measuring import Pixels, measure, pixels_of, read_pixels, together
 from Evaluation.pristine import Pristine, find_pristine
 from Evaluation.processes import measure_in_processes
@@ -96,7 +96,7 @@ class GRepQ:
             return None
         score = read_extended(self.encoders.low.metadata, self.encoders.low.path)
         if score is not None:
-            check_semantic(score, self.encoders)
+            check_semantic(score, self.encoders.low.path, self.encoders.semantic)
         return score
 
     @property
@@ -289,15 +289,3 @@ class GRepQ:
                 image.name, measured.width, measured.height, scores.q_low, scores.q_high, scores.q, image.mos,
                 status,
             )  # fmt: skip
-
-
-def check_semantic(score: ExtendedScore, encoders: Encoders) -> None:
-    """Raise `UserError` where the score was made for other semantic weights than there are."""
-    semantic = encoders.semantic
-    if semantic.sha256 != score.semantic_sha256:
-        known = score.semantic_sha256[:12] or "unknown"
-        raise UserError(
-            f"{encoders.low.path}: its score was made for semantic weights sha256 {known}, those of "
-            f"{semantic.path} are {semantic.sha256[:12]}; make another with 'python -m "
-            "tools.install_weights', or use --score paper."
-        )

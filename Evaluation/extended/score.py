@@ -21,6 +21,7 @@ from Evaluation.extended.detail import lack_of_detail
 from Evaluation.extended.tiles import shrunk, tile_statistics
 from Evaluation.zeroshot import Measurement, Part
 from models.semantic import SEMANTIC_FEATURES
+from models.weights.semantic import SemanticWeights
 from utils.errors import UserError
 
 # In the metadata of a weights file: the score as one JSON object, and what scores of before were kept by.
@@ -180,6 +181,17 @@ def read_extended(metadata: Mapping[str, str], path: Path) -> ExtendedScore | No
     check("regression", numbers and all(map(_is_number, values)), f"{SEMANTIC_FEATURES + 1} finite numbers")
     check("semantic_sha256", isinstance(found["semantic_sha256"], str), "a text")
     return ExtendedScore(**{**found, "regression": tuple(values)}, targets=targets_of(metadata, path))
+
+
+def check_semantic(score: ExtendedScore, path: Path, semantic: SemanticWeights) -> None:
+    """Raise `UserError` where the score of the weights in `path` was made for other semantic weights."""
+    if semantic.sha256 != score.semantic_sha256:
+        known = score.semantic_sha256[:12] or "unknown"
+        raise UserError(
+            f"{path}: its score was made for semantic weights sha256 {known}, those of {semantic.path} are "
+            f"{semantic.sha256[:12]}; make another with 'python -m tools.install_weights', or use "
+            "--score paper."
+        )
 
 
 def targets_of(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
