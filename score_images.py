@@ -14,6 +14,7 @@ from utils.cli import MODEL_FLAGS, SCORE_FLAGS, add_fields, add_set, command, ma
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all scored, 1 some could not be, 2 could not start, 130 interrupted."""
     parser = make_parser(__doc__, __file__)
+    parser.usage = "%(prog)s PATH ... [options]"
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="file, folder, .zip, .tar, or a pattern in quotes")
     add("--list", action="append", default=[], metavar="FILE",
@@ -32,8 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "distorted")  # fmt: skip
     add("--maps", type=Path, metavar="DIR", help="folder for quality maps of the images, or of "
         "those that are chosen")  # fmt: skip
-    add_fields(parser, Settings(), (*SCORE_FLAGS, *MODEL_FLAGS))
-    add_set(parser, "Settings")
+    model = parser.add_argument_group("the model and its score, where the usual ones will not do")
+    add_fields(model, Settings(), (*MODEL_FLAGS, *SCORE_FLAGS))
+    add_set(model, "Settings")
     args = parser.parse_intermixed_args(argv)
     settings = with_fields(Settings(), args)
     if not (args.paths or args.list):

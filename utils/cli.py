@@ -84,7 +84,7 @@ def make_parser(description: str | None, file: str) -> Parser:
     return Parser(prog=program or called, description=description, allow_abbrev=False)
 
 
-def add_fields(parser: argparse.ArgumentParser, config: Any, flags: Iterable[Flag]) -> None:
+def add_fields(parser: argparse._ActionsContainer, config: Any, flags: Iterable[Flag]) -> None:
     """A flag for each field that `flags` names of the dataclass instance `config`, with its value as default.
 
     Booleans are switched on, tuples take several values; what is not given does not stand in the namespace.
@@ -120,7 +120,7 @@ def add_scored_images(parser: argparse.ArgumentParser, sets: Iterable[str]) -> N
     )
 
 
-def add_set(parser: argparse.ArgumentParser, what: str) -> None:
+def add_set(parser: argparse._ActionsContainer, what: str) -> None:
     """`--set field=value ...`, whose values `with_fields` puts in."""
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="FIELD=VALUE", dest="changes",
