@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import time
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from configs import Settings
 from datasets.decoder import read_image
 from datasets.rated.sets import RatedImage
-from Evaluation import GRepQ
+from Evaluation import GRepQ, measuring
 from Evaluation.extended.score import PARTS, ExtendedScore
 from Evaluation.image_sizes import resize
 from Evaluation.zeroshot import Scores
+from models.engine import paused
 from models.semantic import SEMANTIC_FEATURES
 from models.weights.files import save_tensors
 from models.weights.high_level import load_high_level
@@ -340,3 +344,31 @@ def test_ascent_raises_the_score_of_a_blurred_image():
 def test_a_loss_of_no_image():
     with pytest.raises(UserError, match=r"shape \(2, 9\) is no image of floats"):
         GRepQ.from_pretrained(branch="low", device="cpu").loss(torch.zeros(2, 9))
+
+
+def test_a_large_small_file_is_decoded_while_nothing_is_measured(tmp_path, monkeypatch):
+    model, events = GRepQ(Settings(branch="low", device="cpu")), []
+    for name in "abc":
+        Image.new("L", (4000, 2600), ord(name)).save(tmp_path / f"{name}.png")
+    measured = model._measure
+
+    def measure(images, parts):
+        events.append("measure")
+        time.sleep(0.2)
+        found = measured(images, parts)
+        events.append("measured")
+        return found
+
+    @contextmanager
+    def room():
+        with paused():
+            events.append("room")
+            yield
+            events.append("left")
+
+    monkeypatch.setattr(model, "_measure", measure)
+    monkeypatch.setattr(measuring, "paused", room)
+    rows = list(model.score_images(sorted(tmp_path.iterdir())))
+    assert all(row.status.ok for row in rows)
+    pairs = list(zip(events[::2], events[1::2], strict=True))
+    assert pairs.count(("room", "left")) == 3 and set(pairs) == {("room", "left"), ("measure", "measured")}

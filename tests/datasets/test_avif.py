@@ -22,7 +22,9 @@ def encoded(mode="RGB", size=(300, 200), **options):
     return file.getvalue()
 
 
-def box(kind, content):
+def box(kind, content, wide=False):
+    if wide:
+        return struct.pack(">I", 1) + kind + struct.pack(">Q", 16 + len(content)) + content
     return struct.pack(">I", 8 + len(content)) + kind + content
 
 
@@ -47,15 +49,15 @@ def sequence(width, height, reduced=True, between=((0, 5),)):
 def located(*items, version=0, held=False):
     """A file of items, each told by `iloc` in parts of (start, length) of the data after its boxes."""
     wide = 32 if version == 2 else 16
-    fields = [(version, 8), (0, 24), (4, 4), (4, 4), (0, 4), (0, 4), (len(items), wide)]
+    fields = [(version, 8), (0, 24), (8, 4), (4, 4), (0, 4), (0, 4), (len(items), wide)]
 
     def boxes(base):
         told = []
         for k, parts in enumerate(items):
             told += [(k, wide), *([(int(held), 16)] if version else []), (0, 16), (len(parts), 16)]
             for start, length in parts:
-                told += [(base + start, 32), (length, 32)]
-        return box(b"meta", bytes(4) + box(b"iloc", packed(*fields, *told)))
+                told += [(base + start, 64), (length, 32)]
+        return box(b"meta", bytes(4) + box(b"iloc", packed(*fields, *told), wide=True))
 
     def file(data):
         if held:
