@@ -85,7 +85,36 @@ def test_the_folder_in_common():
     )
 
 
-@pytest.fixture(params=[(1400, "light"), (390, "dark")], ids=["wide and light", "narrow and dark"])
+class InBrowser:
+    """The page as a person uses it."""
+
+    def __init__(self, driver, width, scheme):
+        self.driver, self.width, self.scheme = driver, width, scheme
+
+    def all_of(self, selector):
+        return self.driver.find_elements("css selector", selector)
+
+    def text(self, selector):
+        return self.all_of(selector)[0].text
+
+    def visible(self):
+        """Names in the rows that are shown, in their order."""
+        rows = [row for row in self.all_of("#rows tbody tr") if row.is_displayed()]
+        return [row.find_elements("css selector", "td")[0].text for row in rows]
+
+    def press(self, *keys):
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def script(self, code):
+        return self.driver.execute_script(f"return {code}")
+
+    def is_open(self):
+        return self.all_of("dialog")[0].is_displayed()
+
+
+@pytest.fixture(
+    scope="module", params=[(1400, "light"), (390, "dark")], ids=["wide and light", "narrow and dark"]
+)
 def browser(request):
     webdriver = pytest.importorskip("selenium.webdriver")
     width, scheme = request.param
@@ -94,113 +123,100 @@ def browser(request):
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500,
     })  # fmt: skip
     media = [{"name": "prefers-color-scheme", "value": scheme}]
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     # Nothing may be fetched.
-    opened.execute_cdp_cmd("Network.enable", {})
-    opened.execute_cdp_cmd("Network.emulateNetworkConditions", {
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {
         "offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0,
     })  # fmt: skip
-    yield opened, width, scheme
-    errors = opened.get_log("browser")
-    opened.quit()
-    assert errors == []
+    yield InBrowser(driver, width, scheme)
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, written):
+    """The page just opened; at the end its console must be empty."""
+    browser.driver.get(Path(written[0]).as_uri())
+    yield browser
+    assert browser.driver.get_log("browser") == []
 
 
 @needs_browser
-def test_the_page_in_a_browser(browser, written):
-    from selenium.webdriver import ActionChains
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
-    opened, width, scheme = browser
-    path, rows = written
-    opened.get(Path(path).as_uri())
-
-    def all_of(selector):
-        return opened.find_elements(By.CSS_SELECTOR, selector)
-
-    def text(selector):
-        return all_of(selector)[0].text
-
-    def visible():
-        return [
-            row.find_elements(By.TAG_NAME, "td")[0].text
-            for row in all_of("#rows tbody tr")
-            if row.is_displayed()
-        ]
-
-    def press(*keys):
-        opened.switch_to.active_element.send_keys(*keys)
-
-    def script(code):
-        return opened.execute_script(f"return {code}")
-
-    assert script("document.documentElement.scrollWidth") <= width
-    assert script("getComputedStyle(document.body).backgroundColor") == (
-        "rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 22, 22)"
+def test_all_is_there_at_first_sight(opened):
+    assert opened.script("document.documentElement.scrollWidth") <= opened.width
+    assert opened.script("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)" if opened.scheme == "light" else "rgb(22, 22, 22)"
     )
-    assert script(
+    assert opened.script(
         "[...document.images].every(image => !image.src || image.complete && image.naturalWidth > 0)"
     )
-    assert len(all_of("ol.ends li")) == 20 and all_of("ol.ends li")[10].text == "0.4900 image3.jpg"
-    assert "All in photos/" in text("body") and len(visible()) == 31
-    assert TWICE in visible() and "is damaged <script>" in text("tr.failed")
+    ends = [one.text for one in opened.all_of("ol.ends li")]
+    assert len(ends) == 20 and ends[10] == "0.4900 image3.jpg"  # the best come after the worst
+    assert "All in photos/" in opened.text("body") and len(opened.visible()) == 31
+    assert TWICE in opened.visible() and "is damaged <script>" in opened.text("tr.failed")
+    for _ in range(2):  # failed rows come last by pixels too
+        opened.all_of("#rows thead button")[2].click()
+        assert opened.visible()[-1] == "broken.png"
 
-    # Failed rows come last by pixels too.
-    for _ in range(2):
-        all_of("#rows thead button")[2].click()
-        assert visible()[-1] == "broken.png"
 
-    # By the mouse: the best image and where it looks distorted.
-    all_of("ol.ends button")[10].click()
-    assert (
-        text("#one-name") == "image3.jpg" and text("#one-words") == "Q_low 0.4900; looks like blur 0.5 (of 1)"
-    )
-    heat = all_of(".heat")[0]
-    assert heat.is_displayed() and heat.size == all_of(".copy")[0].size
-    assert script("document.querySelector('.heat').naturalWidth") == 32
-    ratio = heat.size["width"] / heat.size["height"]
-    assert ratio == pytest.approx(603 / 400, rel=0.02)
+@needs_browser
+def test_where_an_image_looks_distorted(opened):
+    from selenium.webdriver import ActionChains
+
+    opened.all_of("ol.ends button")[10].click()
+    assert opened.text("#one-name") == "image3.jpg"
+    assert opened.text("#one-words") == "Q_low 0.4900; looks like blur 0.5 (of 1)"
+    heat = opened.all_of(".heat")[0]
+    assert heat.is_displayed() and heat.size == opened.all_of(".copy")[0].size
+    assert opened.script("document.querySelector('.heat').naturalWidth") == 32
+    assert heat.size["width"] / heat.size["height"] == pytest.approx(603 / 400, rel=0.02)
     first = heat.get_attribute("src")
-    all_of("#which input")[1].click()
-    assert heat.get_attribute("src") != first and text("#most") == "25 and more"
-    all_of("#which input")[0].click()
+    opened.all_of("#which input")[1].click()
+    assert heat.get_attribute("src") != first and opened.text("#most") == "25 and more"
+    opened.all_of("#which input")[0].click()
     assert not heat.is_displayed()
-    box = script("document.querySelector('dialog').getBoundingClientRect().toJSON()")
-    assert box["left"] >= 0 and box["right"] <= width
-    ActionChains(opened).move_to_element_with_offset(
-        all_of("dialog")[0], 3 - box["width"] // 2, 0
-    ).click().perform()
-    assert all_of("dialog")[0].is_displayed()  # a click beside the picture
-    all_of(".close")[0].click()
-    assert not all_of("dialog")[0].is_displayed()
+    box = opened.script("document.querySelector('dialog').getBoundingClientRect().toJSON()")
+    assert box["left"] >= 0 and box["right"] <= opened.width
+    mouse = ActionChains(opened.driver)
+    mouse.move_to_element_with_offset(opened.all_of("dialog")[0], 3 - box["width"] // 2, 0).click().perform()
+    assert opened.is_open()  # a click beside the picture
+    opened.all_of(".close")[0].click()
+    assert not opened.is_open()
 
-    # By the keyboard alone: sort by score, open the worst, go on, close.
-    opened.execute_script("document.querySelectorAll('#rows thead button')[1].focus()")
-    press(Keys.ENTER)
-    scores = [row.score for row in rows if row.ok]
-    names = sorted((row for row in rows if row.ok), key=lambda row: row.score)
-    assert visible()[0] == names[0].image.removeprefix("photos/") and visible()[-1] == "broken.png"
-    press(Keys.ENTER)
-    assert visible()[0] == "image3.jpg" and visible()[-1] == "broken.png"
-    assert all_of("#rows thead th")[1].get_attribute("aria-sort") == "descending"
-    opened.execute_script("document.querySelector('#rows tbody button').focus()")
-    press(Keys.ENTER)
-    assert text("#one-name") == "image3.jpg"
-    press(Keys.ARROW_RIGHT)
-    assert text("#one-name") == names[-2].image.removeprefix("photos/")
-    press(Keys.ESCAPE)
-    assert not all_of("dialog")[0].is_displayed()
 
-    # Rows that are asked for.
-    below = sorted(scores)[5]
-    all_of("#below")[0].send_keys(f"{below:.4f}")
-    assert len(visible()) == 5 and text("#count") == "5 of 31 images"
-    all_of("#below")[0].send_keys(Keys.CONTROL, "a", Keys.DELETE)
-    all_of("#filter")[0].send_keys("DAMAGED")
-    assert visible() == ["broken.png"]
+@needs_browser
+def test_the_keyboard_is_enough(opened, written):
+    from selenium.webdriver.common.keys import Keys
+
+    ranked = sorted((row for row in written[1] if row.ok), key=lambda row: row.score)
+    names = [row.image.removeprefix("photos/") for row in ranked]
+    opened.script("document.querySelectorAll('#rows thead button')[1].focus()")
+    opened.press(Keys.ENTER)
+    assert opened.visible()[0] == names[0] and opened.visible()[-1] == "broken.png"
+    opened.press(Keys.ENTER)
+    assert opened.visible()[0] == names[-1] == "image3.jpg" and opened.visible()[-1] == "broken.png"
+    assert opened.all_of("#rows thead th")[1].get_attribute("aria-sort") == "descending"
+    opened.script("document.querySelector('#rows tbody button').focus()")
+    opened.press(Keys.ENTER)
+    assert opened.text("#one-name") == names[-1]
+    opened.press(Keys.ARROW_RIGHT)
+    assert opened.text("#one-name") == names[-2]
+    opened.press(Keys.ESCAPE)
+    assert not opened.is_open()
+
+
+@needs_browser
+def test_rows_that_are_asked_for(opened, written):
+    from selenium.webdriver.common.keys import Keys
+
+    below = sorted(row.score for row in written[1] if row.ok)[5]
+    opened.all_of("#below")[0].send_keys(f"{below:.4f}")
+    assert len(opened.visible()) == 5 and opened.text("#count") == "5 of 31 images"
+    opened.all_of("#below")[0].send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    opened.all_of("#filter")[0].send_keys("DAMAGED")
+    assert opened.visible() == ["broken.png"]
