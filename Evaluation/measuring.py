@@ -62,7 +62,7 @@ def read_pixels(image: RatedImage, parts: Collection[Part], settings: Settings) 
         try:
             return view_size(height, width, settings)
         except UserError:
-            return height, width  # told when the image is measured, where its size is known
+            return 0, 0  # told when the image is measured, where its size is known
 
     view, size = read_reduced(image.path, size_to_read, loan)
     nothing_more = VIEW_PARTS.issuperset(parts) or tuple(view.shape[-2:]) == size

@@ -7,21 +7,37 @@ the AV1 bitstream specification, 5.3 and 5.5.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+# Kinds of units: a sequence header, and those that begin a frame.
+_SEQUENCE, _FRAMES = 1, (3, 6)
+# More units before first frames and parts of items than there are, and bytes of items over those of the file.
+_MOST_UNITS, _MOST_READ = 10_000, 4
+
+# Where the parts of an item begin and end in its file.
+Parts = tuple[tuple[int, int], ...]
 
 
 def frame_sizes(data: bytes) -> list[tuple[int, int]]:
-    """(W, H) at most of the frames of each item of a file; items that end too soon are left out.
+    """(W, H) of the first frame of each item and track of a file, as its sequence header tells it.
 
     Raises:
-        ValueError: items share their bytes, so that a small file would hold more than it has.
+        ValueError: none is found, or the file is made to keep its reader busy.
     """
-    sizes: list[tuple[int, int]] = []
-    for item in _items(data):
-        with suppress(EOFError):
-            sizes += _sizes(item)
+    units, left = iter(range(_MOST_UNITS)), _MOST_READ * len(data)
+    known: dict[Parts, tuple[int, int] | None] = {}  # cells of a grid may share their data
+    sizes = []
+    for parts in _items(data, units):
+        if parts not in known:
+            item = b"".join(data[start:stop] for start, stop in parts)
+            left -= len(item)
+            if left < 0:
+                raise ValueError("its items share their data")
+            known[parts] = _size(item, units)
+        if (size := known[parts]) is not None:
+            sizes.append(size)
+    if not sizes:
+        raise ValueError("no AV1 frame is found")
     return sizes
 
 
@@ -39,7 +55,7 @@ class _Bits:
 
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each box, also of those in containers, and where its content begins and ends."""
+    """Kind of each box, and where its content begins and ends."""
     while start + 8 <= end:
         size, kind, head = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8], 8
         if size == 1:
@@ -48,69 +64,89 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
         if stop < start + head:
             return
         yield kind, start + head, stop
-        if kind in _CONTAINERS or kind == b"meta":
-            yield from _boxes(data, start + head + 4 * (kind == b"meta"), stop)
         start = stop
 
 
-def _items(data: bytes) -> Iterator[bytes]:
-    """The bytes of each item, and from the first frame of each track of an animation."""
-    boxes = list(_boxes(data, 0, len(data)))
-    held = next((data[start:stop] for kind, start, stop in boxes if kind == b"idat"), b"")
-    for kind, start, stop in boxes:
-        bits = _Bits(data[start:stop])
-        with suppress(EOFError):
-            if kind == b"iloc":
-                yield from _located(bits, data, held)
-            elif kind in (b"stco", b"co64"):
-                bits(64)
-                yield data[bits(32 if kind == b"stco" else 64) :]
+def _items(data: bytes, units: Iterator[int]) -> Iterator[Parts]:
+    """Each item of a still image, and each track of an animation from its first frame on."""
+    for kind, start, stop in _boxes(data, 0, len(data)):
+        if kind == b"meta":
+            boxes = {name: place for name, *place in _boxes(data, start + 4, stop)}
+            if b"iloc" in boxes:
+                first, last = boxes[b"iloc"]
+                held = boxes.get(b"idat", [0, 0])
+                yield from _located(_Bits(data[first:last]), held, len(data), units)
+        elif kind == b"moov":
+            yield from _tracks(data, start, stop)
 
 
-def _located(bits: _Bits, data: bytes, held: bytes) -> Iterator[bytes]:
-    """The items of a box of locations, "iloc": made of parts of the file, or of what its "idat" box holds."""
-    version, left = bits(8), 2 * len(data)
-    bits(24)
-    of_offset, of_length, of_base, of_index = (8 * bits(4) for _ in range(4))
-    for _ in range(bits(32 if version == 2 else 16)):
-        bits(32 if version == 2 else 16)
-        source = held if version and bits(16) & 1 else data
-        bits(16)
-        base, parts = bits(of_base), []
-        for _ in range(bits(16)):
-            bits(of_index if version else 0)
-            start, length = base + bits(of_offset), bits(of_length)
-            parts.append(source[start : start + length if length else None])
-            left -= len(parts[-1])
-            if left < 0:
-                raise ValueError("its items share their bytes")
-        yield b"".join(parts)
+def _located(bits: _Bits, held: list[int], size: int, units: Iterator[int]) -> Iterator[Parts]:
+    """The items of "iloc": places in a file of `size` bytes, or in its "idat" box, which is at `held`."""
+    try:
+        version = bits(8)
+        bits(24)
+        of_offset, of_length, of_base, of_index = (8 * bits(4) for _ in range(4))
+        for _ in range(bits(32 if version == 2 else 16)):
+            bits(32 if version == 2 else 16)
+            begin, end = held if version and bits(16) & 1 else (0, size)
+            bits(16)
+            begin, parts = begin + bits(of_base), []
+            for _ in range(bits(16)):
+                _count(units)
+                bits(of_index if version else 0)
+                start, length = begin + bits(of_offset), bits(of_length)
+                parts.append((start, min(start + length, end) if length else end))
+            yield tuple(parts)
+    except EOFError:
+        return
 
 
-def _sizes(item: bytes) -> Iterator[tuple[int, int]]:
-    """(W, H) by each sequence header of an item of AV1 data."""
-    at = 0
+def _tracks(data: bytes, start: int, stop: int) -> Iterator[Parts]:
+    for kind, first, last in _boxes(data, start, stop):
+        if kind in _CONTAINERS:
+            yield from _tracks(data, first, last)
+        elif kind in (b"stco", b"co64"):
+            size = 4 if kind == b"stco" else 8
+            yield ((int.from_bytes(data[first + 8 : first + 8 + size], "big"), len(data)),)
+
+
+def _count(units: Iterator[int]) -> None:
+    if next(units, None) is None:
+        raise ValueError("its data has more parts than that of an image")
+
+
+def _size(item: bytes, units: Iterator[int]) -> tuple[int, int] | None:
+    """(W, H) by the sequence headers before the first frame of AV1 data; None where there are none."""
+    at, size = 0, None
     while at < len(item):
-        head, size = item[at], 0
+        _count(units)
+        head, length = item[at], 0
         at += 2 if head & 4 else 1
         if head & 2:
             for place in range(8):
                 byte = item[at] if at < len(item) else 0
-                size, at = size | (byte & 127) << 7 * place, at + 1
+                length, at = length | (byte & 127) << 7 * place, at + 1
                 if byte < 128:
                     break
         else:
-            size = len(item) - at
-        if head >> 3 & 15 == 1:
-            yield _of_sequence(_Bits(item[at : at + size]))
-        at += size
+            length = len(item) - at
+        kind = head >> 3 & 15
+        if kind in _FRAMES:
+            return size
+        if kind == _SEQUENCE:
+            try:
+                found = _of_sequence(_Bits(item[at : at + length]))
+            except EOFError:
+                return size
+            size = found if size is None else (max(size[0], found[0]), max(size[1], found[1]))
+        at += length
+    return size
 
 
 def _of_sequence(bits: _Bits) -> tuple[int, int]:
-    """The most that a sequence header allows a frame: (W, H)."""
+    """(W, H) by a sequence header; no frame may be larger."""
     bits(4)
-    reduced = bits(1)  # the frames of a still image have just this size
-    if reduced:
+    if bits(1):  # of a still image, in short
         bits(5)
     else:
         delay = 0
@@ -132,4 +168,4 @@ def _of_sequence(bits: _Bits) -> tuple[int, int]:
             if has_delays and bits(1):
                 bits(4)
     of_width, of_height = bits(4) + 1, bits(4) + 1
-    return (bits(of_width) + 1, bits(of_height) + 1) if reduced else (1 << of_width, 1 << of_height)
+    return bits(of_width) + 1, bits(of_height) + 1

@@ -72,7 +72,7 @@ def read_reduced(
 
     Args:
         path: of the file.
-        size_of: maps (H, W) to (h, w), and (W, H) to (w, h).
+        size_of: maps (H, W) to (h, w), and (W, H) to (w, h); to (0, 0) where nothing is to be decoded.
         loan: of memory, where the file is small.
 
     Raises `UserError` whatever is wrong with the file.
@@ -80,6 +80,8 @@ def read_reduced(
     with opened(path, loan) as image:
         own, wanted = _upright_size(image), None
         height, width = size_of(*own)
+        if height * width == 0:
+            return torch.empty(3, 0, 0), own
         if height * width < own[0] * own[1]:
             wanted = (height, width)
             image.draft(None, size_of(image.height, image.width)[::-1])

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from configs import Settings
 from datasets.avif import frame_sizes
+from datasets.jpeg2000 import structure_bytes
 from utils.errors import UserError
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
@@ -34,8 +35,12 @@ _FORMATS = frozenset(("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "P
 # A file of fewer bytes may be made to fill the memory.
 SMALL_FILE = 1_000_000
 # Bytes that decoding takes at its peak for each pixel, the image that is made of it left out.
-_BYTES_A_PIXEL = {"AVIF": 11, "JPEG": 8, "JPEG2000": 24, "WEBP": 16}
+_BYTES_A_PIXEL = {"AVIF": 15, "JPEG": 8, "JPEG2000": 24, "WEBP": 16}
 _OF_OTHERS = 10
+# Scans of a progressive JPEG file, of which usual ones have ten.
+MOST_SCANS = 100
+# Letters of text that a PNG file may hold beside its pixels; each may take four bytes.
+PngImagePlugin.MAX_TEXT_MEMORY = 1 << 22
 # How many first bytes tell what a file is.
 PREFIX = 18
 # Lengths of the second header of a BMP file.
@@ -44,9 +49,9 @@ _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 
 @dataclass(frozen=True)
 class Loan:
-    """Memory for decoding a file of under `SMALL_FILE` bytes: `megabytes` at most.
+    """Memory for decoding a file of under `SMALL_FILE` bytes: `megabytes` at most, as reckoned by its header.
 
-    While such a file takes more than half of that, `room` is entered.
+    `room` is entered while a file is decoded that asks for more than half of that.
     """
 
     megabytes: int = Settings.decoding_megabytes
@@ -172,12 +177,11 @@ def _room(image: Image.Image, file: IO[bytes], path: str | Path, loan: Loan) -> 
     """What is entered while an image is decoded.
 
     Raises:
-        UserError: it takes more memory than is lent to so small a file.
+        UserError: it asks for more memory than is lent to so small a file.
     """
     if _size(file) >= SMALL_FILE:
         return nullcontext()
-    width, height, pixels = _claimed(image, file)
-    megabytes = pixels * _BYTES_A_PIXEL.get(image.format or "", _OF_OTHERS) / 1e6
+    width, height, megabytes = _asked(image, file)
     if megabytes > loan.megabytes:
         raise UserError(
             f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; decoding them takes "
@@ -187,17 +191,29 @@ def _room(image: Image.Image, file: IO[bytes], path: str | Path, loan: Loan) -> 
     return loan.room() if megabytes > loan.megabytes / 2 else nullcontext()
 
 
-def _claimed(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
-    """(W, H) of the largest thing that is decoded, and for how many pixels decoding takes memory."""
+def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
+    """(W, H) of the largest thing that is decoded, and megabytes that decoding takes.
+
+    Raises:
+        ValueError: the file is made to keep its decoder busy.
+    """
     frames: list[tuple[int, int]] = []
-    if image.format == "AVIF":
+    more = 0.0
+    if image.format in ("AVIF", "JPEG", "JPEG2000"):
         place = file.tell()
         file.seek(0)
-        frames = frame_sizes(file.read())
+        data = file.read()
         file.seek(place)
+        if image.format == "AVIF":
+            frames = frame_sizes(data)
+        elif image.format == "JPEG2000":
+            more = structure_bytes(data)
+        elif (scans := data.count(b"\xff\xda")) > MOST_SCANS:
+            raise ValueError(f"it has {scans:,} scans, each as long to decode as an image")
     width, height = max(image.size, _tile(image), *frames, key=math.prod)
     # Alpha is a frame of its own, and so is each cell of a grid.
-    return width, height, max(width * height, sum(map(math.prod, frames)) / 2)
+    pixels = max(width * height, sum(map(math.prod, frames)) / 2)
+    return width, height, (pixels * _BYTES_A_PIXEL.get(image.format or "", _OF_OTHERS) + more) / 1e6
 
 
 def _tile(image: Image.Image) -> tuple[int, int]:

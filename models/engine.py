@@ -60,7 +60,8 @@ def fastest(
     compiled = _compiled(make, key, precision, channels) if device.type == "cpu" else None
     if compiled is None:
         return run_by_torch(make(), precision)
-    _in_use.add(compiled)
+    with computing:
+        _in_use.add(compiled)
 
     def run(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if images.requires_grad or images.shape[-2] * images.shape[-1] > most_pixels:
@@ -90,7 +91,7 @@ def run_by_torch(encoder: nn.Module, precision: torch.dtype = torch.float32) -> 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No image is measured meanwhile; memory that was kept to be faster goes back to the system."""
+    """This process measures no image of a collection meanwhile; memory that it kept to be faster is free."""
     with computing:
         for compiled in _in_use:
             compiled.release_memory()

@@ -1,5 +1,6 @@
 """Files as people have them: every colour mode, turned, transparent, broken."""
 
+import io
 import struct
 import warnings
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from datasets import decoder
 from datasets.decoder import decode_pixels, read_image, read_reduced, read_size
@@ -330,3 +332,25 @@ def test_grey_tiff_of_more_than_8_bits(tmp_path, bits, photometric):
     (tmp_path / "grey.tif").write_bytes(head + data)
     read = read_image(tmp_path / "grey.tif")
     np.testing.assert_allclose(read.numpy(), np.broadcast_to(grey, (3, 2, 4)), atol=2e-4)
+
+
+def test_small_files_that_keep_a_decoder_busy_are_refused(tmp_path):
+    file = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(file, "JPEG", progressive=True)
+    content, at = file.getvalue(), file.getvalue().rindex(b"\xff\xda")
+    (tmp_path / "scans.jpg").write_bytes(content[:-2] + content[at:-2] * 200 + b"\xff\xd9")
+    with pytest.raises(UserError, match=r"scans.jpg: .*it has 2\d\d scans"):
+        read_image(tmp_path / "scans.jpg")
+    text = PngInfo()
+    for k in range(5):
+        text.add_itxt(f"text {k}", "a" * 1_000_000, zip=True)
+    Image.new("RGB", (60, 40)).save(tmp_path / "text.png", pnginfo=text)
+    with pytest.raises(UserError, match=r"text.png: is damaged or cut short .* text chunks"):
+        read_image(tmp_path / "text.png")
+
+
+def test_nothing_is_decoded_where_the_size_is_enough(tmp_path):
+    content = saved(tmp_path / "cut.png", colours()).read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[:60])
+    pixels, size = read_reduced(tmp_path / "cut.png", lambda h, w: (0, 0))
+    assert pixels.shape == (3, 0, 0) and size == (20, 30)

@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -156,8 +157,11 @@ def test_signals_are_survived_when_encoders_are_gone(own_cache):
     assert received == [signal.SIGUSR1]
 
 
-def test_it_pauses_while_an_image_is_measured(own_cache):
+def test_it_pauses_while_an_image_is_measured(own_cache, monkeypatch):
     run, images, order = small(), torch.rand(1, 3, 64, 64), []
+    kept = SimpleNamespace(release_memory=lambda: order.append("released"))
+    monkeypatch.setattr(engine, "_in_use", [kept])
+    monkeypatch.setattr(engine, "_trim", lambda: order.append("trimmed"))
     before = run(images)
 
     def pause():
@@ -170,6 +174,9 @@ def test_it_pauses_while_an_image_is_measured(own_cache):
             time.sleep(0.05)
             order.append("measured")
         waiting.result()
-    assert order == ["measured", "paused"]
+    assert order == ["measured", "released", "trimmed", "paused", "trimmed"]
+    monkeypatch.undo()
+    with paused():
+        pass
     for one, again in zip(before, run(images), strict=True):  # with its memory given back
         assert torch.equal(one, again)

@@ -18,7 +18,7 @@ MOST_REDUCED, MOST_WHOLE = 230, 420
 
 def size(kind=""):
     """(W, H) of the largest image of a kind that is decoded."""
-    pixels = Settings.decoding_megabytes * 1e6 / _BYTES_A_PIXEL.get(kind, _OF_OTHERS)
+    pixels = 0.98 * Settings.decoding_megabytes * 1e6 / _BYTES_A_PIXEL.get(kind, _OF_OTHERS)
     height = int((pixels / 1.5) ** 0.5)
     return int(pixels / height), height
 

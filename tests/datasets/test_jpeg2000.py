@@ -1,0 +1,68 @@
+"""Memory beside pixels: as OpenJPEG took it, of files that were measured, and of each place that tells it."""
+
+import io
+import struct
+
+import pytest
+from PIL import Image
+
+from datasets.decoder import read_image
+from datasets.jpeg2000 import structure_bytes
+from utils.errors import UserError
+
+
+def encoded(size=(300, 200), mode="RGB", **options):
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, "JPEG2000", **options)
+    return file.getvalue()
+
+
+def test_usual_files_take_little():
+    assert structure_bytes(encoded()) < 100_000
+    tiled = structure_bytes(encoded(tile_size=(64, 64)))
+    assert tiled == pytest.approx(5 * 4 * 13_000 + 300 * 200 * 3 / 64**2 * 250, rel=0.01)
+    assert structure_bytes(b"no codestream") == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_small_blocks_and_precincts(mode):
+    samples = 300 * 200 * len(mode)
+    blocks = structure_bytes(encoded(mode=mode, codeblock_size=(4, 4)))
+    assert blocks == pytest.approx(13_000 + samples / 16 * 250, rel=0.01)
+    # Blocks are no larger than half of a precinct's sides.
+    precincts = structure_bytes(encoded(mode=mode, precinct_size=(32, 32), codeblock_size=(8, 8)))
+    assert precincts > 13_000 + samples / 64 * 250 + samples / 32**2 * 400
+
+
+def test_one_component_may_have_its_own_blocks():
+    usual = encoded()
+    own = b"\xff\x53" + struct.pack(">HBBBBBBB", 9, 1, 0, 0, 0, 0, 0, 0)  # 4 x 4
+    at = usual.index(b"\xff\x5c")  # quantisation, after the coding style
+    assert structure_bytes(usual[:at] + own + usual[at:]) > 50 * structure_bytes(usual)
+
+
+def test_a_later_part_may_have_its_own_blocks():
+    usual = encoded(tile_size=(64, 64))
+    at = usual.rindex(b"\xff\x93")
+    sot = usual.rindex(b"\xff\x90", 0, at)
+    length = int.from_bytes(usual[sot + 6 : sot + 10], "big")
+    own = b"\xff\x52" + struct.pack(">HBBHBBBBBB", 12, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    changed = (
+        usual[: sot + 6] + struct.pack(">I", length + len(own)) + usual[sot + 10 : at] + own + usual[at:]
+    )
+    assert structure_bytes(changed) > 5 * structure_bytes(usual)
+
+
+def test_a_small_file_of_many_tiles_is_not_decoded(tmp_path):
+    content = bytearray(encoded((255, 257)))
+    at = content.index(b"\xff\x51") + 22
+    content[at : at + 8] = struct.pack(">II", 1, 1)
+    (tmp_path / "tiles.jp2").write_bytes(content)
+    with pytest.raises(UserError, match=r"tiles.jp2: claims 255x257 pixels .* decoding them takes 85\d MB"):
+        read_image(tmp_path / "tiles.jp2")
+
+
+def test_nonsense_ends():
+    start = b"\xff\x4f\xff\x51"
+    for content in (start, start * 9, start + bytes(40), start + b"\xff" * 99, start + b"\xff\x90" * 50):
+        assert structure_bytes(content) >= 0
