@@ -372,3 +372,9 @@ def test_a_large_small_file_is_decoded_while_nothing_is_measured(tmp_path, monke
     assert all(row.status.ok for row in rows)
     pairs = list(zip(events[::2], events[1::2], strict=True))
     assert pairs.count(("room", "left")) == 3 and set(pairs) == {("room", "left"), ("measure", "measured")}
+
+
+def test_what_is_too_narrow_is_not_decoded(tmp_path):
+    Image.new("L", (5000, 1)).save(tmp_path / "line.png")
+    pixels = measuring.read_pixels(RatedImage("line.png", tmp_path / "line.png"), PARTS, Settings())
+    assert pixels.size == (1, 5000) and pixels.view.numel() == pixels.whole.numel() == 0

@@ -148,7 +148,7 @@ def test_a_file_that_deceives_is_not_decoded(tmp_path):
 
 def test_cells_count_together():
     """A grid decodes each of its cells, which may be one in the file; alpha is as large as the image."""
-    header = unit(sequence(4000, 4000))
+    header = unit(sequence(4000, 4000)) + unit(bytes(90), kind=15) * 50
     grid = located(*[[(0, len(header))]] * 5)(header)
     image = SimpleNamespace(format="AVIF", size=(120, 100))
     assert _asked(image, io.BytesIO(grid)) == (4000, 4000, pytest.approx(2.5 * 4000 * 4000 * 15 / 1e6))
@@ -162,7 +162,7 @@ def test_cells_count_together():
         (located([(0, 0)] * 20_000)(unit(sequence(9, 9))), "more parts"),
         (located([(1 << 40, 9)])(unit(sequence(9, 9))), "no AV1 frame"),
         (box(b"mdat", unit(sequence(9, 9))), "no AV1 frame"),
-        (struct.pack(">I4sQ", 1, b"mdat", 0) + bytes(99), "no AV1 frame"),
+        (struct.pack(">I4sQ", 1, b"mdat", 3) + bytes(99), "no AV1 frame"),
     ],
     ids=["shared", "units", "parts", "outside", "no items", "no length"],
 )

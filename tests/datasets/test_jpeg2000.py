@@ -20,7 +20,7 @@ def encoded(size=(300, 200), mode="RGB", **options):
 def test_usual_files_take_little():
     assert structure_bytes(encoded()) < 100_000
     tiled = structure_bytes(encoded(tile_size=(64, 64)))
-    assert tiled == pytest.approx(5 * 4 * 13_000 + 300 * 200 * 3 / 64**2 * 250, rel=0.01)
+    assert tiled == pytest.approx(5 * 4 * 13_000 + 300 * 200 * 3 / 64**2 * 250 * 4 / 3, rel=0.01)
     assert structure_bytes(b"no codestream") == 0
 
 
@@ -28,10 +28,13 @@ def test_usual_files_take_little():
 def test_small_blocks_and_precincts(mode):
     samples = 300 * 200 * len(mode)
     blocks = structure_bytes(encoded(mode=mode, codeblock_size=(4, 4)))
-    assert blocks == pytest.approx(13_000 + samples / 16 * 250, rel=0.01)
-    # Blocks are no larger than half of a precinct's sides.
-    precincts = structure_bytes(encoded(mode=mode, precinct_size=(32, 32), codeblock_size=(8, 8)))
-    assert precincts > 13_000 + samples / 64 * 250 + samples / 32**2 * 400
+    octaves = sum(4.0**-k for k in range(6))  # resolutions, each a fourth of the one above
+    assert blocks == pytest.approx(13_000 + octaves * samples / 16 * 250, rel=0.01)
+    # In precincts of 8 x 8 blocks are of 4 x 4, because a side of it is of two bands.
+    two = structure_bytes(encoded(mode=mode, precinct_size=(8, 8), num_resolutions=2))
+    lower = (400 + 250) / 4**2 / 4  # precincts of 4 x 4 of the lower resolution
+    assert two == pytest.approx(13_000 + samples * (400 / 64 + 250 / 16 + lower), rel=0.01)
+    assert structure_bytes(encoded(mode=mode, precinct_size=(256, 256))) < 13_000 + samples / 3
 
 
 def test_one_component_may_have_its_own_blocks():
