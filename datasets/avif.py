@@ -29,11 +29,10 @@ def frame_sizes(data: bytes) -> list[tuple[int, int]]:
     sizes = []
     for parts in _items(data, units):
         if parts not in known:
-            item = b"".join(data[start:stop] for start, stop in parts)
-            left -= len(item)
+            left -= sum(max(0, stop - start) for start, stop in parts)
             if left < 0:
                 raise ValueError("its items share their data")
-            known[parts] = _size(item, units)
+            known[parts] = _size(b"".join(data[start:stop] for start, stop in parts), units)
         if (size := known[parts]) is not None:
             sizes.append(size)
     if not sizes:
