@@ -35,7 +35,7 @@ _FORMATS = frozenset(("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "P
 # A file of fewer bytes may be made to fill the memory.
 SMALL_FILE = 1_000_000
 # Bytes that decoding takes at its peak for each pixel, the image that is made of it left out.
-_BYTES_A_PIXEL = {"AVIF": 15, "JPEG": 8, "JPEG2000": 24, "WEBP": 16}
+_BYTES_A_PIXEL = {"AVIF": 15, "JPEG": 8, "JPEG2000": 19, "WEBP": 16}
 _OF_OTHERS = 10
 # Scans of a progressive JPEG file, of which usual ones have ten.
 MOST_SCANS = 100
@@ -207,7 +207,9 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
         if image.format == "AVIF":
             frames = frame_sizes(data)
         elif image.format == "JPEG2000":
-            more = structure_bytes(data)
+            more = structure_bytes(data) + max(0, len(image.getbands()) - 3) * 5 * math.prod(
+                image.size
+            )  # alpha
         elif (scans := data.count(b"\xff\xda")) > MOST_SCANS:
             raise ValueError(f"it has {scans:,} scans, each as long to decode as an image")
     width, height = max(image.size, _tile(image), *frames, key=math.prod)

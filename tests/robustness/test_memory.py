@@ -34,7 +34,7 @@ FILES = {
     "palette.gif": lambda: encoded("gif", Image.new("P", size()), transparency=0),
     "rgba.webp": lambda: encoded("webp", image("RGBA", "WEBP"), lossless=True),
     "rgba.avif": lambda: encoded("avif", image("RGBA", "AVIF"), speed=10),
-    "rgba.jp2": lambda: encoded("jp2", image("RGBA", "JPEG2000")),
+    "rgb.jp2": lambda: encoded("jp2", image("RGB", "JPEG2000")),
     "cmyk.jpg": lambda: encoded("jpg", image("CMYK", "JPEG"), progressive=True),
     "tile.tif": lambda: tiff(9, 9, tile=size(), data=png(*size())[41:], compression=8),
 }
