@@ -23,7 +23,8 @@ from Evaluation.zeroshot import VIEW_PARTS, Measurement, Part
 from models.engine import paused
 from utils.errors import UserError
 
-# Images are measured together until they have so many pixels, so that their patches fill the encoder.
+# Images are measured together until they have so many pixels, so that their patches fill the encoder. A view
+# of a megapixel is measured alone.
 TOGETHER = 800_000
 
 Kept = TypeVar("Kept")

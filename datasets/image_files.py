@@ -207,9 +207,8 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
         if image.format == "AVIF":
             frames = frame_sizes(data)
         elif image.format == "JPEG2000":
-            more = structure_bytes(data) + max(0, len(image.getbands()) - 3) * 5 * math.prod(
-                image.size
-            )  # alpha
+            alpha = max(0, len(image.getbands()) - 3)
+            more = structure_bytes(data) + 5 * alpha * math.prod(image.size)
         elif (scans := data.count(b"\xff\xda")) > MOST_SCANS:
             raise ValueError(f"it has {scans:,} scans, each as long to decode as an image")
     width, height = max(image.size, _tile(image), *frames, key=math.prod)

@@ -10,7 +10,7 @@ import re
 
 # Bytes that OpenJPEG takes for each, of a component; of a tile once.
 _OF_TILE, _OF_BLOCK, _OF_PRECINCT = 13_000, 250, 400
-# Codestreams that are looked at; an image has one.
+# An image has one.
 _MOST_STREAMS = 8
 _SIZ, _COD, _COC, _SOT, _SOD = 0xFF51, 0xFF52, 0xFF53, 0xFF90, 0xFF93
 
@@ -19,9 +19,14 @@ def structure_bytes(data: bytes) -> float:
     """Memory for tiles, code blocks and precincts, of the codestream in a file that takes most.
 
     Of several coding styles in it the most expensive counts for all.
+
+    Raises:
+        ValueError: there are more codestreams than an image has.
     """
     starts = [found.start() for found in re.finditer(b"\xff\x4f\xff\x51", data)]
-    return max((_of_codestream(data, start + 2) for start in starts[:_MOST_STREAMS]), default=0.0)
+    if len(starts) > _MOST_STREAMS:
+        raise ValueError(f"it has {len(starts):,} codestreams")
+    return max((_of_codestream(data, start + 2) for start in starts), default=0.0)
 
 
 def _of_codestream(data: bytes, at: int) -> float:
@@ -33,10 +38,10 @@ def _of_codestream(data: bytes, at: int) -> float:
     while at + 2 < len(data):
         marker, length = number(at, 2), number(at + 2, 2)
         if marker == _SOD:  # after which the next part of a tile follows, if its length is told
-            part = number(sot + 6, 4)
-            if part < 14:
+            following = sot + number(sot + 6, 4)
+            if following <= at:
                 break
-            at = sot + part
+            at = following
             continue
         if marker == _SOT:
             sot = at

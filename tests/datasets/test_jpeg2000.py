@@ -2,6 +2,7 @@
 
 import io
 import struct
+from contextlib import suppress
 
 import pytest
 from PIL import Image
@@ -68,4 +69,10 @@ def test_a_small_file_of_many_tiles_is_not_decoded(tmp_path):
 def test_nonsense_ends():
     start = b"\xff\x4f\xff\x51"
     for content in (start, start * 9, start + bytes(40), start + b"\xff" * 99, start + b"\xff\x90" * 50):
-        assert structure_bytes(content) >= 0
+        with suppress(ValueError):
+            assert structure_bytes(content) >= 0
+    for part in (0, 5, 12, 14, 16):  # the part of a tile that ends in itself
+        tile = b"\xff\x90" + struct.pack(">HHIBB", 10, 0, part, 0, 1) + b"\xff\x93" * 9
+        assert structure_bytes(start + bytes([0, 41]) + bytes(39) + tile) == 0
+    with pytest.raises(ValueError, match="has 9 codestreams"):
+        structure_bytes(start * 9)
