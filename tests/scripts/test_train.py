@@ -234,7 +234,7 @@ def test_distortion_targets_are_learnt(tmp_path, run_script):
         "camera", "--workers", 1, "--set", "kinds=white_noise", "levels=0.4,0.7,1", "crop_size=128",
     )  # fmt: skip
     assert made[0] == 0, made[2]
-    settings = [f"data={tmp_path / 'set'}", f"results={tmp_path}", *TINY, "epochs=30", "warmup_steps=5"]
+    settings = [f"data={tmp_path / 'set'}", f"results={tmp_path}", *TINY, "epochs=20", "warmup_steps=5"]
     status, _, errors = finish(train("--preset", "distortion_targets", "--set", *settings))
     assert status == 0, errors
     weights = load_low_level(tmp_path / "Run0001" / "Train" / "final.safetensors")
