@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,7 +18,6 @@ from models.device import autocast, choose_device, choose_precision, place_model
 from models.high_level import CLIP_MEAN, HighLevelEncoder, antonym_quality
 from models.ranks import join_processes, processes
 from models.weights.clip import find_clip
-from models.weights.files import save_tensors
 from models.weights.high_level import load_high_level
 from training.batches import read_batches
 from training.distributed import (
@@ -28,7 +25,7 @@ from training.distributed import (
     own_part,
     share_batch_norm,
 )
-from training.loop import Task
+from training.loop import Task, draw_repeatably, export_weights
 from utils.cli import say
 from utils.errors import UserError
 from utils.files import file_sha256
@@ -89,9 +86,7 @@ def high_level_task(config: HighLevelTraining) -> Task:
     digest = _digest(files)
     weights = load_high_level(clip, None, config.prompts, config.positions)
 
-    # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
-    torch.backends.cudnn.deterministic = True
-    torch.manual_seed(config.seed)
+    draw_repeatably(config.seed)
     device = join_processes(device)
     model = place_model(ProjectedEncoder(weights.encoder, config), device, torch.channels_last)
     if processes() > 1:
@@ -116,14 +111,8 @@ def high_level_task(config: HighLevelTraining) -> Task:
         return high_level_loss(model, gather_with_gradient(features.float()), text, config)
 
     def export(path: Path, steps: int) -> Path:
-        path = path.with_suffix(".safetensors")
-        metadata = {
-            "steps": str(steps),
-            "configuration": json.dumps(asdict(config)),
-            "clip_sha256": weights.clip_sha256,
-        }
-        save_tensors(weights.encoder.visual, path, metadata)
-        return path
+        of_clip = {"clip_sha256": weights.clip_sha256}
+        return export_weights(weights.encoder.visual, path, steps, config, of_clip)
 
     steps_per_epoch = order(0).steps_per_epoch
     return Task(

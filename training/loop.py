@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from configs import Training
 from models.ranks import is_first
+from models.weights.files import save_tensors
 from training.checkpoint import read_checkpoint, restore, save_checkpoint
 from training.distributed import average_gradients
 from training.run_folder import RunFolder, checkpoint_of
@@ -44,6 +47,22 @@ class Task:
     scoring: str
     # Follows the model's weights, where their mean over steps is kept.
     average: AveragedModel | None = None
+
+
+def draw_repeatably(seed: int) -> None:
+    """Draw from `seed`, by repeatable kernels on GPUs too, so that a resumed run ends with the same bits."""
+    torch.backends.cudnn.deterministic = True
+    torch.manual_seed(seed)
+
+
+def export_weights(
+    model: torch.nn.Module, path: Path, steps: int, config: Training, more: Mapping[str, str]
+) -> Path:
+    """Write weights as `path`.safetensors, with the steps, the configuration and `more` in its metadata."""
+    path = path.with_suffix(".safetensors")
+    configuration = json.dumps(dataclasses.asdict(config))
+    save_tensors(model, path, {"steps": str(steps), "configuration": configuration, **more})
+    return path
 
 
 class LossError(ArithmeticError):

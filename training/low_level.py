@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -21,11 +20,10 @@ from losses.quality_aware import quality_aware_loss
 from models.device import autocast, choose_device, choose_precision, place_model
 from models.low_level import LowLevelEncoder, start_from_cosines
 from models.ranks import processes
-from models.weights.files import save_tensors
 from models.weights.low_level import LowLevelWeights, load_low_level
 from training.batches import read_batches
 from training.ema import averaged, between
-from training.loop import Task
+from training.loop import Task, draw_repeatably, export_weights
 from utils.cli import say
 from utils.errors import UserError
 
@@ -50,15 +48,8 @@ def low_level_task(config: LowLevelTraining) -> Task:
     start = None if config.start in ("random", "cosines") else _start_weights(config.start)
     dataset = read_sets(config, device)
 
-    # Repeatable kernels on GPUs too, so that a resumed run ends with the same bits.
-    torch.backends.cudnn.deterministic = True
-    torch.manual_seed(config.seed)
-    model = LowLevelEncoder()
-    if config.start == "cosines":
-        start_from_cosines(model)
-    if start is not None:
-        model.load_state_dict(start.model.state_dict())
-    model = place_model(model, device, torch.channels_last)
+    draw_repeatably(config.seed)
+    model = place_model(_first_model(config.start, start), device, torch.channels_last)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -76,15 +67,13 @@ def low_level_task(config: LowLevelTraining) -> Task:
         return low_level_loss(model, batch, config, device, precision, torch.channels_last), {}
 
     def export(path: Path, steps: int) -> Path:
-        path = path.with_suffix(".safetensors")
-        exported = model if average is None else average.module
+        exported, more = model if average is None else average.module, {}
+        if config.objective == "targets":
+            more["distortion_targets"] = json.dumps(TARGETS)
         if start is not None:
             exported = between(start.model, exported, config.start_share)
-        metadata = {"steps": str(steps), "configuration": json.dumps(asdict(config))}
-        if config.objective == "targets":
-            metadata["distortion_targets"] = json.dumps(TARGETS)
-        save_tensors(exported, path, metadata if start is None else metadata | {"start_sha256": start.sha256})
-        return path
+            more["start_sha256"] = start.sha256
+        return export_weights(exported, path, steps, config, more)
 
     return Task(
         model=model,
@@ -99,6 +88,16 @@ def low_level_task(config: LowLevelTraining) -> Task:
         scoring=SCORING,
         average=average,
     )
+
+
+def _first_model(name: str, start: LowLevelWeights | None) -> LowLevelEncoder:
+    """The encoder as field 'start' has it begin, with the weights of its file where it names one."""
+    model = LowLevelEncoder()
+    if name == "cosines":
+        start_from_cosines(model)
+    if start is not None:
+        model.load_state_dict(start.model.state_dict())
+    return model
 
 
 def _start_weights(start: str) -> LowLevelWeights:
