@@ -20,6 +20,8 @@ from utils.cli import say
 if TYPE_CHECKING:
     from Evaluation.grepq import GRepQ
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
 
 def helped_the_first(settings: Settings) -> bool:
     """Whether this process of torchrun measured for the first one, which has ended now.
@@ -31,7 +33,7 @@ def helped_the_first(settings: Settings) -> bool:
     join_processes(torch.device("cpu"))  # where the rows are, whatever measures them
     if is_first():
         # When a process is lost torchrun ends the others; what is done is kept first.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        end_by_one_signal()
         atexit.register(_dismiss)
         return False
     from Evaluation.grepq import GRepQ  # which imports this module
@@ -61,8 +63,8 @@ def measure_by_ranks(
         except RuntimeError as error:
             if not _is_lost(error):
                 raise
+            _ignore_ending()
             say("One of the processes that torchrun started is lost.")
-            atexit.unregister(_dismiss)
             raise KeyboardInterrupt from None
         yield from (unpacked(shares[k % count][k // count]) for k in range(len(some)))
 
@@ -87,9 +89,32 @@ def _asked() -> Any:
 
 
 def _dismiss() -> None:
-    """Let the others end with the first."""
-    distributed.broadcast_object_list([None])
+    """Let the others end with the first, where they are there still."""
+    try:
+        distributed.broadcast_object_list([None])
+    except RuntimeError as error:
+        if not _is_lost(error):
+            raise
     leave_processes()
+
+
+def end_by_one_signal() -> None:
+    """Let the first signal interrupt this process, and no second one what it writes then.
+
+    Torchrun passes on what the terminal has sent already, and ends the others after a loss.
+    """
+
+    def interrupt(*_: object) -> None:
+        _ignore_ending()
+        raise KeyboardInterrupt
+
+    for number in _ENDING:
+        signal.signal(number, interrupt)
+
+
+def _ignore_ending() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _is_lost(error: RuntimeError) -> bool:

@@ -105,3 +105,21 @@ def test_a_lost_process_ends_the_run_and_the_next_goes_on(tmp_path):
     features = np.load(output)
     assert features.shape == (kept + 10, 128)
     np.testing.assert_allclose(features, features[:1].repeat(kept + 10, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_signal_does_not_interrupt_what_the_first_made_it_write(tmp_path):
+    script = (
+        "import os, signal\n"
+        "from Evaluation import ranks\n"
+        "ranks.end_by_one_signal()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except KeyboardInterrupt:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('kept')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "kept\n", "")
