@@ -197,7 +197,7 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
     Raises:
         ValueError: the file is made to keep its decoder busy.
     """
-    frames: list[tuple[int, int]] = []
+    items: list[list[tuple[int, int]]] = []
     more = 0.0
     if image.format in ("AVIF", "JPEG", "JPEG2000"):
         place = file.tell()
@@ -205,15 +205,18 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
         data = file.read()
         file.seek(place)
         if image.format == "AVIF":
-            frames = frame_sizes(data)
+            items = frame_sizes(data)
         elif image.format == "JPEG2000":
             alpha = max(0, len(image.getbands()) - 3)
             more = structure_bytes(data) + 5 * alpha * math.prod(image.size)
         elif (scans := data.count(b"\xff\xda")) > MOST_SCANS:
             raise ValueError(f"it has {scans:,} scans, each as long to decode as an image")
-    width, height = max(image.size, _tile(image), *frames, key=math.prod)
-    # Alpha is a frame of its own, and so is each cell of a grid.
-    pixels = max(width * height, sum(map(math.prod, frames)) / 2)
+    frames = [math.prod(size) for item in items for size in item]
+    largest = [item[-1] for item in items]
+    width, height = max(image.size, _tile(image), *largest, key=math.prod)
+    # Alpha is a frame of its own, and so is each cell of a grid; those that one refers to are kept beside it.
+    shown = sum(map(math.prod, largest))
+    pixels = max(width * height, shown / 2) + (sum(frames) - shown) / 2
     return width, height, (pixels * _BYTES_A_PIXEL.get(image.format or "", _OF_OTHERS) + more) / 1e6
 
 

@@ -40,11 +40,11 @@ def unit(payload, kind=1, sized=True):
     return bytes([kind << 3 | 2 * sized]) + (bytes([len(payload)]) if sized else b"") + payload
 
 
-def sequence(width, height, *between):
-    """A sequence header; `between` is what stands before the widths, None: as of a still image in short."""
+def sequence(width, height, *between, after=((0, 40),)):
+    """A sequence header; `between` stands before the widths, nothing: as of a still image in short."""
     bits = [(number - 1).bit_length() for number in (width, height)]
     sides = [(bits[0] - 1, 4), (bits[1] - 1, 4), (width - 1, bits[0]), (height - 1, bits[1])]
-    return packed((0, 4), *(between or [(1, 1), (0, 5)]), *sides, (0, 40))
+    return packed((0, 4), *(between or [(1, 1), (0, 5)]), *sides, *after)
 
 
 def located(*items, version=0, held=False, base=0, index=0):
@@ -76,10 +76,26 @@ def located(*items, version=0, held=False, base=0, index=0):
 
 
 def test_encoded_files():
-    assert frame_sizes(encoded()) == [(300, 200)]
-    assert frame_sizes(encoded("RGBA", (31, 1025))) == [(31, 1025)] * 2  # alpha is another item
-    moving = encoded(save_all=True, append_images=[Image.new("RGB", (300, 200), "blue")])
-    assert frame_sizes(moving) == [(300, 200)] * 2  # an item and a track
+    assert frame_sizes(encoded()) == [[(300, 200)]]
+    assert frame_sizes(encoded("RGBA", (31, 1025))) == [[(31, 1025)]] * 2  # alpha is another item
+    assert frame_sizes(animated(2)) == [[(300, 200)]] * 2  # an item and a track
+
+
+def animated(count):
+    others = [Image.new("RGB", (300, 200), (9 * k, 0, 255)) for k in range(1, count)]
+    return encoded(save_all=True, append_images=others)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(3, 3), (20, 9)])
+def test_frames_that_are_decoded_before_one_is_shown(count, kept):
+    """All frames in one item: a decoder keeps eight to refer to while it decodes one."""
+    content = animated(count)
+    data = content[content.index(b"mdat") + 4 :]
+    file = located([(0, len(data))])(data)
+    assert frame_sizes(file) == [[(300, 200)] * kept]
+    image = SimpleNamespace(format="AVIF", size=(300, 200))
+    more = 7.5 * (kept - 1)  # bytes a pixel, as measured
+    assert _asked(image, io.BytesIO(file))[2] == pytest.approx((15 + more) * 300 * 200 / 1e6)
 
 
 MODEL = [(1, 1), (7, 32), (9, 32), (1, 1), (1, 3), (0, 2), (1, 1), (9, 5), (3, 32), (5, 5), (6, 5)]
@@ -101,7 +117,56 @@ POINT = [(0, 12), (5, 5)]
 )
 def test_a_full_header(between):
     header = sequence(3000, 2000, (0, 1), *between)
-    assert frame_sizes(located([(0, 0)])(unit(header))) == [(3000, 2000)]
+    assert frame_sizes(located([(0, 0)])(unit(header))) == [[(3000, 2000)]]
+
+
+PLAIN, NO_NAMES, NAMES = [(0, 1), (0, 1), (0, 5), *POINT], [(0, 1)], [(1, 1), (3, 4), (2, 3)]
+TOOLS, ORDER, NO_ORDER = [(0, 7)], [(1, 1), (3, 2)], [(0, 1)]
+EACH, SCREEN, NO_SCREEN = [(1, 1), (1, 1)], [(0, 1), (1, 1)], [(0, 1), (0, 1)]
+SHOWN_KEY, HIDDEN_KEY, INTER = (
+    [(0, 1), (0, 2), (1, 1)],
+    [(0, 1), (0, 2), (0, 1), (1, 1)],
+    [(0, 1), (1, 2), (1, 1)],
+)
+
+
+@pytest.mark.parametrize("own", [0, 1])
+@pytest.mark.parametrize(
+    ("before", "after", "fields"),
+    [
+        (PLAIN, [*NO_NAMES, *TOOLS, *NO_ORDER, *NO_SCREEN], [*SHOWN_KEY, (1, 1)]),
+        (PLAIN, [*NO_NAMES, *TOOLS, *ORDER, *NO_SCREEN], [*INTER, (0, 1), (1, 1)]),
+        (PLAIN, [*NO_NAMES, *TOOLS, *NO_ORDER, *NO_SCREEN], [*HIDDEN_KEY, (0, 1), (1, 1)]),
+        (PLAIN, [*NAMES, *TOOLS, *ORDER, *NO_SCREEN], [*INTER, (1, 1), (0, 1), (200, 8)]),
+        (PLAIN, [*NO_NAMES, *TOOLS, *ORDER, *EACH], [*INTER, (0, 1), (0, 1), (0, 1)]),
+        (PLAIN, [*NO_NAMES, *TOOLS, *ORDER, *EACH], [*INTER, (0, 1), (0, 1), (1, 1), (0, 1)]),
+        (PLAIN, [*NO_NAMES, *TOOLS, *ORDER, *SCREEN, (1, 1)], [*INTER, (0, 1), (0, 1), (1, 1)]),
+        (PLAIN, [*NO_NAMES, *TOOLS, *ORDER, *SCREEN, (0, 1), (1, 1)], [*INTER, (0, 1), (0, 1)]),
+        ([*MODEL[:3], (0, 1), *MODEL[6:], (0, 1), (0, 5), *POINT, (0, 1)],
+            [*NO_NAMES, *TOOLS, *ORDER, *NO_SCREEN], [*INTER, (99, 7), (0, 1), (0, 1)]),
+        ([*MODEL, (0, 1), (0, 5), *POINT, (0, 1)], [*NO_NAMES, *TOOLS, *ORDER, *NO_SCREEN],
+            [*INTER, (0, 1), (0, 1)]),
+    ],
+    ids=["key", "inter", "hidden", "names", "each", "screen", "vectors", "none told", "times", "equal times"],
+)  # fmt: skip
+def test_a_frame_that_tells_its_own_size(before, after, fields, own):
+    """It may be as large as the header has bits for."""
+    header = sequence(3000, 2000, (0, 1), *before, after=after)
+    data = unit(header) + unit(packed(*fields, (own, 1)), kind=6)
+    size = (4096, 2048) if own else (3000, 2000)
+    assert frame_sizes(located([(0, len(data))])(data)) == [[size]]
+
+
+def test_frames_that_need_no_more_memory_or_always_tell_their_size():
+    header = sequence(3000, 2000, (0, 1), *PLAIN, after=[*NO_NAMES, *TOOLS, *NO_ORDER, *NO_SCREEN])
+    key, again = packed(*SHOWN_KEY, (1, 1), (0, 1)), packed((1, 1), (0, 7))
+    switch = packed((0, 1), (3, 2), (1, 1), (0, 4))
+    data = unit(header) + unit(key, kind=3) + unit(again, kind=3) + unit(key, kind=7)
+    assert frame_sizes(located([(0, len(data))])(data)) == [[(3000, 2000)]]
+    data += unit(switch, kind=6)
+    assert frame_sizes(located([(0, len(data))])(data)) == [[(3000, 2000), (4096, 2048)]]
+    data += 12 * unit(key, kind=6)  # of which the largest count
+    assert frame_sizes(located([(0, len(data))])(data)) == [[*[(3000, 2000)] * 8, (4096, 2048)]]
 
 
 @pytest.mark.parametrize(("version", "base", "index"), [(0, 0, 0), (0, 7, 0), (1, 0, 4), (2, 0, 0)])
@@ -110,28 +175,33 @@ def test_where_items_lie(version, base, index):
     middle = len(first) // 2
     parts = [(0, middle), (middle, len(first) - middle)]
     file = located(parts, [(len(first), len(second))], version=version, base=base, index=index)
-    assert frame_sizes(file(first + second)) == [(120, 90), (64, 32)]
+    assert frame_sizes(file(first + second)) == [[(120, 90)], [(64, 32)]]
     if version:
         held = located([(0, len(first))], version=version, held=True, index=index)(first)
-        assert frame_sizes(held) == [(120, 90)]
+        assert frame_sizes(held) == [[(120, 90)]]
         decoy = box(b"minf", box(b"idat", unit(sequence(2, 2))))  # is not the data of these items
-        assert frame_sizes(box(b"meta", bytes(4) + decoy + held[12:])) == [(120, 90)]
+        assert frame_sizes(box(b"meta", bytes(4) + decoy + held[12:])) == [[(120, 90)]]
 
 
 @pytest.mark.parametrize(("kind", "size"), [(b"stco", 4), (b"co64", 8)])
-def test_tracks(kind, size):
-    """To their first frame; what follows is not of the first image."""
-    first = unit(sequence(120, 90)) + unit(b"", kind=6) + unit(sequence(4000, 3000))
+@pytest.mark.parametrize("same", [True, False], ids=["a length of all", "lengths"])
+def test_tracks(kind, size, same):
+    """Their first sample; what follows is not of the first image."""
+    first = unit(sequence(120, 90)) + unit(b"", kind=6)
+    data = first + unit(sequence(4000, 3000)) + unit(b"", kind=6)
+    length = len(first).to_bytes(4, "big")
+    lengths = box(b"stsz", bytes(4) + (length + bytes(4) if same else bytes(7) + b"\2" + length + bytes(4)))
     place = box(kind, bytes(7) + b"\1" + (8).to_bytes(size, "big"))
-    for name in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
-        place = box(name, place)
-    assert frame_sizes(box(b"mdat", first) + place) == [(120, 90)]
-    assert frame_sizes(box(b"mdat", first) + struct.pack(">I", 0) + place[4:]) == [(120, 90)]  # to the end
+    for boxes, found in ((lengths + place, [(120, 90)]), (place, [(120, 90), (4000, 3000)])):
+        for name in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+            boxes = box(name, boxes)
+        assert frame_sizes(box(b"mdat", data) + boxes) == [found]
+        assert frame_sizes(box(b"mdat", data) + struct.pack(">I", 0) + boxes[4:]) == [found]  # to the end
 
 
 def test_units_of_many_bytes():
     padding = bytes([15 << 3 | 2, 0x80 | 44, 2]) + bytes(300)  # its length takes two bytes
-    assert frame_sizes(located([(0, 0)])(padding + unit(sequence(120, 90)))) == [(120, 90)]
+    assert frame_sizes(located([(0, 0)])(padding + unit(sequence(120, 90)))) == [[(120, 90)]]
 
 
 def test_a_file_that_deceives_is_not_decoded(tmp_path):
@@ -183,6 +253,6 @@ def test_damage_never_raises_anything_else():
     read = []
     for content in changed:
         with suppress(ValueError):
-            read += frame_sizes(content)
+            read += [size for item in frame_sizes(content) for size in item]
     assert read.count((300, 200)) > 100
     assert all(0 < side <= 1 << 16 for size in read for side in size)
