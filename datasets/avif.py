@@ -18,6 +18,8 @@ _SEQUENCE, _FRAMES = 1, (3, 6)
 _MOST_UNITS, _MOST_READ = 10_000, 4
 # Frames that a decoder keeps at once: eight to refer to, and the one it decodes.
 _MOST_KEPT = 9
+# Frames that may be decoded for an image, of which layered files have four.
+_MOST_FRAMES = 100
 # A header that leaves a tool to each frame.
 _EACH = 2
 _KEY, _SWITCH = 0, 3
@@ -139,6 +141,8 @@ def _sizes(item: bytes, units: Iterator[int]) -> list[tuple[int, int]]:
                 sequence = _sequence(_Bits(content))
             elif kind in _FRAMES and sequence is not None:
                 frames += _frame(_Bits(content), sequence)
+    if len(frames) > _MOST_FRAMES:
+        raise ValueError(f"it has {len(frames):,} frames to decode before its image")
     if not frames and sequence is not None:
         return [sequence.size]
     return sorted(frames, key=math.prod)[-_MOST_KEPT:]

@@ -231,11 +231,12 @@ def test_cells_count_together():
         (located([(0, 0)])(bytes([15 << 3 | 2, 0]) * 20_000), "more parts"),
         (located([(0, 0)] * 9_000)(bytes(1_000_000)), "share their data"),
         (located([(99, 1)] * 20_000)(unit(sequence(9, 9))), "more parts"),
+        (located([(0, 1 << 20)])(unit(sequence(9, 9)) + 101 * unit(b"", kind=6)), "has 101 frames"),
         (located([(1 << 40, 9)])(unit(sequence(9, 9))), "no AV1 frame"),
         (box(b"mdat", unit(sequence(9, 9))), "no AV1 frame"),
         (struct.pack(">I4sQ", 1, b"mdat", 3) + bytes(99), "no AV1 frame"),
     ],
-    ids=["shared", "units", "parts of all", "parts", "outside", "no items", "no length"],
+    ids=["shared", "units", "parts of all", "parts", "frames", "outside", "no items", "no length"],
 )
 def test_files_made_to_keep_their_reader_busy(file, reason):
     with pytest.raises(ValueError, match=reason):
