@@ -178,6 +178,9 @@ def _rgb(image: Image.Image, size: tuple[int, int] | None) -> np.ndarray:
         for top, band in _rgb_bands(image):
             pixels[top : top + band.height] = np.asarray(band)
         return pixels
+    if image.mode in ("1", "L") and not image.has_transparency_data:
+        grey = np.array(image.convert("L").resize(size[::-1], Image.Resampling.BILINEAR))
+        return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "RGB" and not image.has_transparency_data:
         rgb = image
     else:

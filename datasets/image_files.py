@@ -35,12 +35,15 @@ _FORMATS = frozenset(("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "P
 # A file of fewer bytes may be made to fill the memory.
 SMALL_FILE = 1_000_000
 # Bytes that decoding takes at its peak for each pixel, the image that is made of it left out.
-_BYTES_A_PIXEL = {"AVIF": 15, "JPEG": 8, "JPEG2000": 19, "WEBP": 16}
-_OF_OTHERS = 10
+_BYTES_A_PIXEL = {"AVIF": 15, "JPEG": 8, "JPEG2000": 19, "MPO": 8, "WEBP": 16}
+_OF_OTHERS, _OF_GREY = 10, 5
+# Samples that Pillow takes for a pixel of a TIFF file.
+_MOST_SAMPLES = 6
 # Scans of a progressive JPEG file, of which usual ones have ten.
 MOST_SCANS = 100
-# Letters of text that a PNG file may hold beside its pixels; each may take four bytes.
-PngImagePlugin.MAX_TEXT_MEMORY = 1 << 22
+# Letters of text that a PNG file may hold beside its pixels, each of which may take four bytes, and bytes of
+# one text or colour profile.
+PngImagePlugin.MAX_TEXT_MEMORY = PngImagePlugin.MAX_TEXT_CHUNK = 1 << 22
 # How many first bytes tell what a file is.
 PREFIX = 18
 # Lengths of the second header of a BMP file.
@@ -199,7 +202,9 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
     """
     items: list[list[tuple[int, int]]] = []
     more = 0.0
-    if image.format in ("AVIF", "JPEG", "JPEG2000"):
+    if image.format == "TIFF":
+        _check_parts(image, _size(file))
+    elif image.format in ("AVIF", "JPEG", "JPEG2000", "MPO"):
         place = file.tell()
         file.seek(0)
         data = file.read()
@@ -217,7 +222,18 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
     # Alpha is a frame of its own, and so is each cell of a grid; those that one refers to are kept beside it.
     shown = sum(map(math.prod, largest))
     pixels = max(width * height, shown / 2) + (sum(frames) - shown) / 2
-    return width, height, (pixels * _BYTES_A_PIXEL.get(image.format or "", _OF_OTHERS) + more) / 1e6
+    usual = _OF_GREY if image.mode in ("1", "L") else _OF_OTHERS
+    return width, height, (pixels * _BYTES_A_PIXEL.get(image.format or "", usual) + more) / 1e6
+
+
+def _check_parts(image: Image.Image, size: int) -> None:
+    """Raise ValueError where strips or tiles of a TIFF file share their bytes or their place."""
+    tags = getattr(image, "tag_v2", {})
+    # A length that is wrong alone does no harm.
+    held = sum(min(one, size) for tag in (279, 325) for one in tags.get(tag, ()))
+    drawn = sum((right - left) * (low - high) for _, (left, high, right, low), *_ in image.tile)
+    if held > 4 * size or drawn > _MOST_SAMPLES * math.prod(image.size):
+        raise ValueError("its strips or tiles share what they hold")
 
 
 def _tile(image: Image.Image) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -339,14 +340,74 @@ def test_small_files_that_keep_a_decoder_busy_are_refused(tmp_path):
     Image.new("RGB", (60, 40)).save(file, "JPEG", progressive=True)
     content, at = file.getvalue(), file.getvalue().rindex(b"\xff\xda")
     (tmp_path / "scans.jpg").write_bytes(content[:-2] + content[at:-2] * 200 + b"\xff\xd9")
-    with pytest.raises(UserError, match=r"scans.jpg: .*it has 2\d\d scans"):
-        read_image(tmp_path / "scans.jpg")
+    two = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(two, "MPO", save_all=True, append_images=[Image.new("RGB", (60, 40))])
+    index = two.getvalue()[2 : two.getvalue().index(b"\xff\xdb")]  # of both images
+    several = b"\xff\xd8" + index + (tmp_path / "scans.jpg").read_bytes()[2:]
+    (tmp_path / "several.jpg").write_bytes(several)
+    assert Image.open(tmp_path / "several.jpg").format == "MPO"
+    for name in ("scans.jpg", "several.jpg"):
+        with pytest.raises(UserError, match=rf"{name}: .*it has 2\d\d scans"):
+            read_image(tmp_path / name)
     text = PngInfo()
     for k in range(5):
         text.add_itxt(f"text {k}", "a" * 1_000_000, zip=True)
     Image.new("RGB", (60, 40)).save(tmp_path / "text.png", pnginfo=text)
     with pytest.raises(UserError, match=r"text.png: is damaged or cut short .* text chunks"):
         read_image(tmp_path / "text.png")
+
+
+def test_a_long_text_and_colour_profile_are_no_fault(tmp_path):
+    text = PngInfo()
+    text.add_text("Raw profile type exif", "a" * 3_000_000, zip=True)
+    profile = bytes(2_000_000)
+    Image.new("RGB", (60, 40)).save(tmp_path / "long.png", pnginfo=text, icc_profile=profile)
+    assert read_image(tmp_path / "long.png").shape == (3, 40, 60)
+
+
+@pytest.mark.parametrize("compression", [1, 8], ids=["raw", "deflate"])
+@pytest.mark.parametrize("counted", [True, False])
+def test_strips_that_share_their_bytes_are_not_decoded(tmp_path, compression, counted):
+    """Each strip is half of the image; one of a sound file has a length that is told wrong."""
+    rows = np.random.default_rng(0).bytes(60 * 20 * 3)
+    data = rows if compression == 1 else zlib.compress(rows)
+    wrong = 1 << 30 if compression == 1 else len(data)  # which libtiff believes
+    for name, strips, length in (("two.tif", 2, wrong), ("many.tif", 5_000, len(data))):
+        tags = [(256, 4, [60]), (257, 4, [40]), (258, 3, [8]), (259, 3, [compression]), (262, 3, [2])]
+        tags += [(273, 4, [9_000] * strips), (277, 3, [3]), (278, 4, [20])]
+        tags += [(279, 4, [len(data)] * (strips - 1) + [length])] if counted else []
+        head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+        after, entries = 8 + 2 + 12 * len(tags) + 4, b""
+        values = bytes(9_000 - after) + data
+        for tag, kind, numbers in tags:
+            packed = struct.pack(f"<{len(numbers)}{'H' if kind == 3 else 'I'}", *numbers)
+            if len(packed) > 4:
+                packed, values = struct.pack("<I", after + len(values)), values + packed
+            entries += struct.pack("<HHI4s", tag, kind, len(numbers), packed)
+        (tmp_path / name).write_bytes(head + entries + bytes(4) + values)
+    if counted or compression == 1:
+        assert decode_pixels(tmp_path / "two.tif")[:20].tobytes() == rows
+        with pytest.raises(UserError, match=r"many.tif: .*share what they hold"):
+            read_image(tmp_path / "many.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_grey_images_are_made_smaller_in_one_channel(tmp_path, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120), dtype=np.uint8)
+    grey = Image.fromarray(noise).convert(mode)
+    grey.save(tmp_path / "grey.png")
+    grey.convert("RGB").save(tmp_path / "rgb.png")
+    small, large = (
+        read_reduced(tmp_path / name, lambda h, w: (h // 3, w // 3))[0] for name in ("grey.png", "rgb.png")
+    )
+    assert small.shape == (3, 30, 40) and torch.equal(small, large)
+
+
+def test_a_page_that_was_scanned_fits_its_loan(tmp_path):
+    """A4 at 600 dots an inch."""
+    Image.new("1", (4960, 7016), 1).save(tmp_path / "page.tif", compression="group4")
+    small, size = read_reduced(tmp_path / "page.tif", lambda h, w: (h // 8, w // 8))
+    assert size == (7016, 4960) and small.shape == (3, 877, 620) and small.min() == 1
 
 
 def test_nothing_is_decoded_where_the_size_is_enough(tmp_path):

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from PIL import Image
 
+from datasets import jpeg2000
 from datasets.decoder import read_image
 from datasets.jpeg2000 import structure_bytes
 from utils.errors import UserError
@@ -64,6 +65,31 @@ def test_a_small_file_of_many_tiles_is_not_decoded(tmp_path):
     (tmp_path / "tiles.jp2").write_bytes(content)
     with pytest.raises(UserError, match=r"tiles.jp2: claims 255x257 pixels .* decoding them takes 85\d MB"):
         read_image(tmp_path / "tiles.jp2")
+
+
+def with_layers(content, layers):
+    at = content.index(b"\xff\x52") + 6
+    return content[:at] + struct.pack(">H", layers) + content[at + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("options", "packets"),
+    [({}, 65_535), ({"num_resolutions": 3}, 3 * 65_535), ({"tile_size": (128, 64)}, 8 * 65_535)],
+)
+def test_packets_of_a_layer(monkeypatch, options, packets):
+    """A layer of each precinct, of which there is one or more in a resolution of a tile."""
+    content = with_layers(encoded((256, 256), "L", **({"num_resolutions": 1} | options)), 65_535)
+    structure_bytes(content)
+    monkeypatch.setattr(jpeg2000, "_MOST_PACKETS", packets - 1)
+    with pytest.raises(ValueError, match=f"it has {packets:,} packets"):
+        structure_bytes(content)
+
+
+def test_many_layers_of_small_precincts_are_not_decoded():
+    content = encoded((256, 256), "L", num_resolutions=1, precinct_size=(8, 8))
+    structure_bytes(with_layers(content, 100))
+    with pytest.raises(ValueError, match=f"it has {65_535 * (256 * 256 // 64 + 1):,} packets"):
+        structure_bytes(with_layers(content, 65_535))
 
 
 def test_nonsense_ends():
