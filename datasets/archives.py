@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import tarfile
 import tempfile
 import zipfile
@@ -10,14 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
+from datasets.unpacking import unpacked
 from utils.errors import UserError
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 # A file of an archive is copied to memory up to this size, to a temporary file beyond it, and not at all
 # beyond the last: a small archive may hold terabytes of zeros.
 IN_MEMORY, MOST_BYTES = 1 << 24, 1 << 30
+# A tar may hold so many bytes for each that is packed, or `MOST_BYTES`; so many are read at once, and so many
+# of headers.
+MOST_RATIO, MOST_AT_ONCE, MOST_HEADERS = 100, 1 << 24, 1 << 27
 
 _lock = Lock()
 
@@ -53,6 +58,11 @@ class Member:
         copy.seek(0)
         return copy
 
+    def packed_size(self) -> int:
+        """Bytes that it takes in its archive; of a packed tar at most those of the archive."""
+        with _lock:
+            return _archive(self.archive).packed_size(self.name)
+
     def __str__(self) -> str:
         return f"{self.archive}/{self.name.removeprefix('./')}"
 
@@ -76,7 +86,7 @@ def members(path: Path, most: int) -> Iterator[tuple[Member, bytes | None]]:
             # "./photo.jpg" is how tar names the files of the folder that it was called in.
             parts = [part for part in name.split("/") if part not in (".", "..")]
             if not any(part.startswith((".", "__MACOSX")) for part in parts):
-                yield Member(path, name), archive.prefix(name, most)
+                yield Member(path, name), _prefix(archive, name, most)
     except UserError:
         raise
     except FileNotFoundError:
@@ -86,50 +96,103 @@ def members(path: Path, most: int) -> Iterator[tuple[Member, bytes | None]]:
 
 
 class _Archive(Protocol):
+    repeated: int  # files that have the name of a later one, or are another name of one
+
     def names(self) -> list[str]: ...
 
     def open(self, name: str) -> IO[bytes]: ...
 
-    def prefix(self, name: str, most: int) -> bytes | None: ...
+    def packed_size(self, name: str) -> int: ...
 
 
 class _Zip:
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
+        files = [one for one in self.file.infolist() if not one.is_dir()]
+        if sum(one.compress_size for one in files) > path.stat().st_size:
+            raise ValueError("its files share their bytes")
+        self.found = {one.filename: one for one in files}
+        self.repeated = len(files) - len(self.found)
 
     def names(self) -> list[str]:
-        return list(dict.fromkeys(one.filename for one in self.file.infolist() if not one.is_dir()))
+        return list(self.found)
 
     def open(self, name: str) -> IO[bytes]:
-        return self.file.open(name)
+        one = self.found[name]
+        # Python unpacks the other methods without a limit, however little is read.
+        if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("its compression is not deflate, which alone is read")
+        return self.file.open(one)
 
-    def prefix(self, name: str, most: int) -> bytes | None:
-        try:
-            with self.file.open(name) as file:
-                return file.read(most)
-        except Exception:  # encrypted, damaged, packed by an unknown method ...
-            return None
+    def packed_size(self, name: str) -> int:
+        return self.found[name].compress_size
 
 
 class _Tar:
     def __init__(self, path: Path) -> None:
-        self.file = tarfile.open(path)  # noqa: SIM115 (kept open)
-        every = {one.name: one for one in self.file}
-        self.found = {
-            name: one for name, one in every.items() if one.isreg() or (one.islnk() and one.linkname in every)
-        }
+        self.size = path.stat().st_size
+        most = max(MOST_BYTES, MOST_RATIO * self.size)
+        bounded = _Bounded(unpacked(path), most, max(MOST_HEADERS, self.size))
+        self.file = tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:")  # noqa: SIM115 (kept open)
+        files = [one for one in self.file if one.isreg() or one.islnk()]
+        bounded.left = math.inf
+        # Another name of a file is left out: it is that file again.
+        self.found = {one.name: one for one in files if one.isreg()}
+        self.repeated = sum(one.isreg() or one.linkname in self.found for one in files) - len(self.found)
+        if sum(one.size for one in self.found.values()) > most:
+            raise ValueError("its files are mostly holes")
 
     def names(self) -> list[str]:
         return list(self.found)
 
     def open(self, name: str) -> IO[bytes]:
         file = self.file.extractfile(self.found[name])
-        assert file is not None  # it is a regular file, or another name of one
+        assert file is not None  # it is a regular file
         return file
 
-    def prefix(self, name: str, most: int) -> bytes:
-        with self.open(name) as file:
+    def packed_size(self, name: str) -> int:
+        one = self.found[name]
+        parts = cast(list[tuple[int, int]] | None, one.sparse)  # without its holes
+        return min(one.size if parts is None else sum(length for _, length in parts), self.size)
+
+
+class _Bounded:
+    """A tar as tarfile reads it, `headers` bytes of which it may keep, and `most` unpack."""
+
+    def __init__(self, file: IO[bytes], most: int, headers: int) -> None:
+        self.file, self.most = file, most
+        self.left: float = headers
+
+    def read(self, size: int) -> bytes:
+        self.left -= size
+        if not 0 <= size <= MOST_AT_ONCE or self.left < 0:
+            raise ValueError("its headers are too long")
+        self._check(self.tell() + size)
+        return self.file.read(size)
+
+    def seek(self, place: int) -> int:
+        self._check(place)
+        return self.file.seek(place)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def _check(self, place: int) -> None:
+        if place > self.most:
+            raise ValueError(f"it holds more than {self.most / (1 << 30):.0f} GiB")
+
+
+def repeated(path: Path) -> int:
+    """How many files of an archive that was gone through are there more than once."""
+    return _archive(path).repeated
+
+
+def _prefix(archive: _Archive, name: str, most: int) -> bytes | None:
+    try:
+        with archive.open(name) as file:
             return file.read(most)
+    except Exception:  # encrypted, damaged, packed by an unknown method ...
+        return None
 
 
 def _archive(path: Path) -> _Archive:
@@ -144,4 +207,6 @@ def _opened(path: Path, size: int, changed: int) -> _Archive:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
-from datasets.archives import Member, is_archive, members
+from datasets.archives import Member, is_archive, members, repeated
 from datasets.image_files import IMAGE_SUFFIXES, PREFIX, begins_as_image
 from datasets.rated.sets import RatedImage
 from utils.errors import UserError
@@ -144,7 +144,7 @@ def _is_new(path: Path, found: Collection, seen: set[str]) -> bool:
 
 
 def _add_file(file: Path, found: Collection, named: bool) -> None:
-    if is_archive(file) and os.path.isfile(file):  # noqa: PTH113
+    if is_archive(file) and os.path.isfile(file) and not _begins_as_image(file):  # noqa: PTH113
         _add_archive(file, found)
     elif named:
         _take(file, found)
@@ -158,10 +158,19 @@ def _add_file(file: Path, found: Collection, named: bool) -> None:
         found.others += 1
 
 
+def _begins_as_image(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return begins_as_image(opened.read(PREFIX))
+    except OSError:
+        return False
+
+
 def _add_archive(path: Path, found: Collection) -> None:
     try:
         for member, prefix in members(path, PREFIX):
             _take_image(member, prefix, found)
+        found.repeated += repeated(path)
     except UserError as error:
         reason = str(error).removeprefix(f"{path}: ")
         _take(Unreadable(str(path), reason), found)

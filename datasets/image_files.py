@@ -18,6 +18,7 @@ from typing import IO
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from configs import Settings
+from datasets.archives import Member
 from datasets.avif import frame_sizes
 from datasets.jpeg2000 import structure_bytes
 from utils.errors import UserError
@@ -182,20 +183,21 @@ def _room(image: Image.Image, file: IO[bytes], path: str | Path, loan: Loan) -> 
     Raises:
         UserError: it asks for more memory than is lent to so small a file.
     """
-    if _size(file) >= SMALL_FILE:
+    size = _size(file) if not isinstance(path, Member) else path.packed_size()
+    if size >= SMALL_FILE:
         return nullcontext()
-    width, height, megabytes = _asked(image, file)
+    width, height, megabytes = _asked(image, file, size)
     if megabytes > loan.megabytes:
         raise UserError(
-            f"{path}: claims {width}x{height} pixels in {_size(file):,} bytes; decoding them takes "
+            f"{path}: claims {width}x{height} pixels in {size:,} bytes; decoding them takes "
             f"{megabytes:,.0f} MB, and so small a file gets {loan.megabytes} (--set decoding_megabytes=N "
             "raises that)."
         )
     return loan.room() if megabytes > loan.megabytes / 2 else nullcontext()
 
 
-def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
-    """(W, H) of the largest thing that is decoded, and megabytes that decoding takes.
+def _asked(image: Image.Image, file: IO[bytes], size: int) -> tuple[int, int, float]:
+    """(W, H) of the largest thing that is decoded of `size` packed bytes, and megabytes that decoding takes.
 
     Raises:
         ValueError: the file is made to keep its decoder busy.
@@ -203,8 +205,10 @@ def _asked(image: Image.Image, file: IO[bytes]) -> tuple[int, int, float]:
     items: list[list[tuple[int, int]]] = []
     more = 0.0
     if image.format == "TIFF":
-        _check_parts(image, _size(file))
+        _check_parts(image, size)
     elif image.format in ("AVIF", "JPEG", "JPEG2000", "MPO"):
+        if _size(file) > 4 * SMALL_FILE:
+            raise ValueError(f"{size:,} bytes of an archive hold {_size(file):,} of it")
         place = file.tell()
         file.seek(0)
         data = file.read()
@@ -231,7 +235,7 @@ def _check_parts(image: Image.Image, size: int) -> None:
     tags = getattr(image, "tag_v2", {})
     # A length that is wrong alone does no harm.
     held = sum(min(one, size) for tag in (279, 325) for one in tags.get(tag, ()))
-    drawn = sum((right - left) * (low - high) for _, (left, high, right, low), *_ in image.tile)
+    drawn = sum((right - left) * (low - high) for _, (left, high, right, low), *_ in image.tile)  # type: ignore[attr-defined]
     if held > 4 * size or drawn > _MOST_SAMPLES * math.prod(image.size):
         raise ValueError("its strips or tiles share what they hold")
 

@@ -93,9 +93,9 @@ def test_frames_that_are_decoded_before_one_is_shown(count, kept):
     data = content[content.index(b"mdat") + 4 :]
     file = located([(0, len(data))])(data)
     assert frame_sizes(file) == [[(300, 200)] * kept]
-    image = SimpleNamespace(format="AVIF", size=(300, 200))
+    image = SimpleNamespace(format="AVIF", mode="RGB", size=(300, 200))
     more = 7.5 * (kept - 1)  # bytes a pixel, as measured
-    assert _asked(image, io.BytesIO(file))[2] == pytest.approx((15 + more) * 300 * 200 / 1e6)
+    assert _asked(image, io.BytesIO(file), 999)[2] == pytest.approx((15 + more) * 300 * 200 / 1e6)
 
 
 MODEL = [(1, 1), (7, 32), (9, 32), (1, 1), (1, 3), (0, 2), (1, 1), (9, 5), (3, 32), (5, 5), (6, 5)]
@@ -220,8 +220,8 @@ def test_cells_count_together():
     """A grid decodes each of its cells, which may be one in the file; alpha is as large as the image."""
     header = unit(sequence(4000, 4000)) + unit(bytes(90), kind=15) * 50
     grid = located(*[[(0, len(header))]] * 5)(header)
-    image = SimpleNamespace(format="AVIF", size=(120, 100))
-    assert _asked(image, io.BytesIO(grid)) == (4000, 4000, pytest.approx(2.5 * 4000 * 4000 * 15 / 1e6))
+    image = SimpleNamespace(format="AVIF", mode="RGB", size=(120, 100))
+    assert _asked(image, io.BytesIO(grid), 999) == (4000, 4000, pytest.approx(2.5 * 4000 * 4000 * 15 / 1e6))
 
 
 @pytest.mark.parametrize(
