@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in ("top", "bottom"):
         if getattr(args, flag) is not None and getattr(args, flag) < 1:
             parser.error(f"--{flag} takes a number of 1 or more.")
+    if args.below is not None and not math.isfinite(args.below):
+        parser.error("--below takes a number.")
     chosen = (args.top, args.bottom, args.below, args.report, args.maps, args.sort)
     if args.runner == "ray" and chosen != (None, None, None, None, None, "input"):
         parser.error("--engine ray writes every row; --top, --report and the like do not go with it.")
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return score_by_ray(settings, args.paths, args.list, args.output, args.overwrite)
     from datasets.collection import find_images
     from Evaluation.collection.run import Wanted, score_collection
-    from Evaluation.collection.table import check_output, check_page
+    from Evaluation.collection.table import check_not_named, check_output, check_page
     from Evaluation.grepq import GRepQ
     from Evaluation.ranks import helped_the_first
 
@@ -67,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = find_images(args.paths, args.list)
     for sentence in found.sentences():
         say(sentence)
+    check_not_named(args.output, [image.path for image in found.images])
     wanted = Wanted(
         args.output, args.overwrite, args.top, args.bottom, args.below, args.sort, args.report, args.maps
     )

@@ -155,7 +155,7 @@ def command(main: Main) -> Main:
             sys.stdout.flush()  # here, where it can be told that it failed
             return status
         except BrokenPipeError:
-            _let_output_go()  # who reads it has enough of it, as `head` does
+            let_output_go()  # who reads it has enough of it, as `head` does
             return 0
         except UserError as error:
             # From a reading process of torch it comes with that process's traceback in front.
@@ -165,7 +165,7 @@ def command(main: Main) -> Main:
             if error.filename is None and error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise
             if error.filename is None:
-                _let_output_go()
+                let_output_go()
             place = "standard output" if error.filename is None else os.fsdecode(error.filename)
             say(f"{place}: {error.strerror or error}.")
             return 2
@@ -176,7 +176,7 @@ def command(main: Main) -> Main:
     return run
 
 
-def _let_output_go() -> None:
+def let_output_go() -> None:
     """Let nothing more be written to standard output; Python would complain at its end that it cannot."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -61,7 +61,9 @@ def known_rows(output: Path, head: table.Head) -> dict[str, Row]:
                 f"{path}: its images are named from {earlier.get(FOLDER)}; go on from there, or write over "
                 "it with --overwrite."
             )
-        known |= {rows.key(row.image): row for row in found}
+        known |= {
+            rows.key(row.image): dataclasses.replace(row, image=rows.printable(row.image)) for row in found
+        }
     return known
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from Evaluation.collection import table
 from Evaluation.collection.head import head_of, known_rows
 from Evaluation.collection.rows import Row, key, not_scored, ordered, printable, row_of, selected
 from Evaluation.grepq import GRepQ
-from utils.cli import say
+from utils.cli import let_output_go, say
 from utils.errors import UserError
 from utils.files import write_text
 
@@ -56,6 +57,11 @@ class Wanted:
         """Whether rows can be printed as they are done."""
         return self.printed and self.whole and self.sort == "input"
 
+    @property
+    def to_files(self) -> bool:
+        """Whether there is more to do than to print."""
+        return (self.output, self.report, self.maps) != (None, None, None)
+
     def of(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that are chosen, of all rows in the order of the input."""
         return selected(rows, self.top, self.bottom, self.below, self.sort)
@@ -76,8 +82,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     known: dict[str, Row] = {}
     if wanted.output is not None and not wanted.overwrite:
         known = known_rows(wanted.output, head)
-    if wanted.output is not None and wanted.output.suffix.lower() == ".parquet":
-        images = [dataclasses.replace(image, name=printable(image.name)) for image in images]
+    images = [dataclasses.replace(image, name=printable(image.name)) for image in images]
     for image in images:
         if (row := known.get(key(image.name))) is not None:  # by another name of the same path
             known[key(image.name)] = dataclasses.replace(row, image=image.name)
@@ -93,7 +98,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
             if growing.path != wanted.output:  # which holds what is written over, or all that is in `growing`
                 wanted.output.unlink(missing_ok=True)
         if wanted.printed:
-            print(table.CSV_COLUMNS, end="")
+            _print(table.CSV_COLUMNS, wanted)
         try:
             for row in _scored(model, waiting):
                 known[key(row.image)] = row
@@ -101,7 +106,7 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
                 if growing is not None:
                     growing.add(row)
                 if wanted.as_they_come:
-                    print(table.printed_line(row), end="", flush=True)
+                    _print(table.csv_line(row), wanted)
         except KeyboardInterrupt:
             complete = False
     seconds = time.monotonic() - began
@@ -110,13 +115,23 @@ def score_collection(model: GRepQ, images: Sequence[RatedImage], wanted: Wanted)
     if wanted.output is not None:
         _finish(wanted.output, head, ordered(rows, wanted.sort), known)
     if wanted.printed and not wanted.as_they_come:
-        print(*map(table.printed_line, wanted.of(rows)), sep="", end="")
+        _print("".join(map(table.csv_line, wanted.of(rows))), wanted)
     lines = summary(model, rows, done / seconds if done else None)
     if complete:
         _explain(model, {image.name: image for image in images}, rows, wanted, lines)
     for line in lines:
         (say if wanted.printed else print)(line)
     return _status(rows, len(images), complete, wanted)
+
+
+def _print(lines: str, wanted: Wanted) -> None:
+    """Print rows; where nobody reads them any more, files are written all the same."""
+    try:
+        print(lines, end="", flush=True)
+    except BrokenPipeError:
+        if not wanted.to_files:
+            raise
+        let_output_go()
 
 
 def _has_score(image: RatedImage, known: Mapping[str, Row]) -> bool:
@@ -136,6 +151,8 @@ def prepare_maps(model: GRepQ, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made a folder of maps ({error.strerror}).") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: maps cannot be written there.")
 
 
 def _explain(
@@ -172,7 +189,14 @@ def _finish(output: Path, head: table.Head, rows: Sequence[Row], known: Mapping[
     others = [row for image, row in known.items() if image not in own]
     if others:
         say(f"{output}: keeps {len(others)} row(s) of other images.")
-    table.write(output, head, [*rows, *others])
+    try:
+        table.write(output, head, [*rows, *others])
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(
+            f"{output}: cannot be put in its order ({reason}); its {len(rows)} rows are kept in "
+            f"{table.growing_file(output)}, and the same command goes on."
+        ) from None
     if table.growing_file(output) != output:
         table.growing_file(output).unlink(missing_ok=True)
 

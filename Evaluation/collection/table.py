@@ -8,7 +8,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +43,16 @@ def check_page(path: Path) -> None:
     _check_place(path)
 
 
+def check_not_named(output: Path | None, images: Sequence[Path]) -> None:
+    """Raise `UserError` where a table would be written over one of the images."""
+    if output is None or not output.exists():
+        return
+    # An image of an archive is no path.
+    same = (one for one in images if isinstance(one, Path) and one.name == output.name and one.exists())
+    if any(one.samefile(output) for one in same):
+        raise UserError(f"{output}: is one of the images; name another table with --output.")
+
+
 def _check_place(output: Path) -> None:
     if not output.parent.is_dir():
         raise UserError(f"{output}: there is no folder {output.parent}.")
@@ -61,11 +71,6 @@ def csv_line(row: Row) -> str:
     # Only what the end of a line is made of is quoted in a name; a bare "\r" would end one for readers too.
     csv.writer(text, lineterminator="\r\n").writerow(dataclasses.astuple(row))
     return text.getvalue().removesuffix("\r\n") + "\n"
-
-
-def printed_line(row: Row) -> str:
-    """A row as CSV for a terminal, whatever bytes its name has."""
-    return csv_line(dataclasses.replace(row, image=printable(row.image)))
 
 
 def write(output: Path, head: Head, rows: Iterable[Row]) -> None:

@@ -1,6 +1,7 @@
 """score_images.py as a user calls it: one row an image, whatever is named, and what was stopped goes on."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -35,8 +36,8 @@ def rows_of(text):
 
 
 def read(path):
-    """Head and rows of a table."""
-    first, _, rest = path.read_bytes().decode("utf-8", "surrogateescape").partition("\n")
+    """Head and rows of a table, which is UTF-8 whatever names it holds."""
+    first, _, rest = path.read_bytes().decode("utf-8").partition("\n")
     return json.loads(first.removeprefix("# ")), rows_of(rest)
 
 
@@ -67,7 +68,7 @@ def folder(tmp_path):
     picture(root / ".hidden.png")
     picture(root / ".hidden" / "a.png")
     picture(root / "cut.png").write_bytes((root / "a.png").read_bytes()[:300])
-    Image.new("1", (6_000, 6_000)).save(root / "claims.png")
+    Image.new("1", (7_000, 7_000)).save(root / "claims.png")
     (root / "notes.txt").write_text("no image")
     (root / "text.jpg").write_text("no image either")
     return root
@@ -86,7 +87,7 @@ def test_a_mixed_folder(folder, tmp_path, run_script):
         'a "quoted", name\nof two lines.png',
         "half a\rline.png",
         "a.png",
-        os.fsdecode(b"caf\xe9.png"),
+        r"caf\xe9.png",
         "coffee.jpg",
         "below/without_ending",
     ]
@@ -236,6 +237,7 @@ def test_what_names_images(tmp_path, run_script, monkeypatch):
         ((), "name images"),
         (("p", "--output", "x.txt"), "x.txt: a table is written as .csv, .jsonl, .parquet"),
         (("p", "--report", "x.txt"), "x.txt: a page is written as .html"),
+        (("p", "--below", "nan"), "--below takes a number."),
         (("p", "--top", "0"), "--top takes a number of 1 or more"),
         (("list.txt", "--output", "list.txt.csv"), "not an image in a format"),
     ):
@@ -378,6 +380,47 @@ def test_output_that_is_closed_ends_quietly(flags, tmp_path):
     process.stdout.close()
     errors = process.stderr.read()
     assert process.wait(60) == 0 and "Traceback" not in errors and "Broken" not in errors, errors
+
+
+def test_a_page_is_written_though_nobody_reads_the_rows(tmp_path):
+    (tmp_path / "bad.png").touch()
+    process = start(
+        SAMPLES / "coffee.jpg", tmp_path / "bad.png", "--output", "s.csv", "--top", "1", "--report", "p.html",
+        "--maps", "maps", cwd=tmp_path,
+    )  # fmt: skip
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(60) == 1 and "2 images: 1 scored, 1 failed" in errors, errors
+    assert len(list((tmp_path / "maps").iterdir())) == 1 and (tmp_path / "p.html").stat().st_size > 10_000
+
+
+def test_a_table_that_cannot_be_ordered_keeps_its_rows(tmp_path, run_script, monkeypatch):
+    write, calls = table.write, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*arguments)
+
+    monkeypatch.setattr(table, "write", full)
+    output = tmp_path / "s.csv"
+    call = ("score_images", *LOW, SAMPLES / "coffee.jpg", "--output", output)
+    status, _, errors = run_script(*call)
+    assert status == 2 and "(No space left on device); its 1 rows are kept in" in errors
+    assert run_script(*call)[0] == 0 and len(table.read(output)[1]) == 1
+
+
+def test_an_image_is_not_written_over(tmp_path, run_script):
+    picture = tmp_path / "picture.csv"
+    shutil.copy(SAMPLES / "coffee.jpg", picture)
+    for place in (picture, tmp_path):
+        status, _, errors = run_script("score_images", *LOW, place, "--output", picture, "--overwrite")
+        assert (status, errors) == (
+            2,
+            f"{picture}: is one of the images; name another table with --output.\n",
+        )
+    assert picture.read_bytes() == (SAMPLES / "coffee.jpg").read_bytes()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
