@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from types import ModuleType
 
+from utils import cli
 from utils.errors import UserError
 from utils.files import file_sha256
 
@@ -80,6 +81,10 @@ def find_clip(architecture: str, named: str = "") -> tuple[Path | None, str]:
     if path:
         return Path(path), ""
     cached = clip_cache_path(architecture)
+    # An installed copy has no tools.
+    remedy = f"name OpenAI's {architecture}.pt with --clip_weights FILE or {CLIP_WEIGHTS_VARIABLE}"
+    if not cached.is_file() and cli.program:
+        return None, f"There are no CLIP weights: {remedy}"
     if not cached.is_file():
         return None, (
             f"There are no CLIP weights: fetch them with {FETCH}, or name a file with --clip_weights "
@@ -87,7 +92,8 @@ def find_clip(architecture: str, named: str = "") -> tuple[Path | None, str]:
         )
     url, sha256 = clip_source(architecture)
     if file_sha256(cached) != sha256:
-        raise UserError(f"{cached}: is not the file of {url}; fetch it again with {FETCH}.")
+        remedy = remedy if cli.program else f"fetch it again with {FETCH}"
+        raise UserError(f"{cached}: is not the file of {url}; {remedy}.")
     return cached, ""
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from models.weights import clip as module
 from models.weights.clip import clip_cache_path, clip_source, fetch_clip, find_clip, import_clip
+from utils import cli
 from utils.errors import UserError
 
 RESNETS = "RN50, RN101, RN50x4, RN50x16, RN50x64"
@@ -64,6 +65,19 @@ def test_where_clip_is_found(tmp_path, monkeypatch):
     assert find_clip("RN50", str(tmp_path / "named.pt"))[0].name == "named.pt"
     with pytest.raises(UserError, match=r"gone\.pt: there is no such file"):
         find_clip("RN50", "gone.pt")
+
+
+def test_an_installed_copy_names_no_tool_that_it_has_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GREPQ_CLIP_WEIGHTS", raising=False)
+    monkeypatch.setattr(cli, "program", "grepq score")
+    remedy = "name OpenAI's RN50.pt with --clip_weights FILE or GREPQ_CLIP_WEIGHTS"
+    assert find_clip("RN50") == (None, f"There are no CLIP weights: {remedy}")
+    cached = clip_cache_path("RN50")
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"another file")
+    with pytest.raises(UserError, match=f"is not the file of http.*; {remedy}.$"):
+        find_clip("RN50")
 
 
 def test_without_the_package_there_is_none_and_why(monkeypatch, tmp_path):
