@@ -29,17 +29,19 @@ READING = {"num_cpus": 0.2}
 # Of a Parquet file the first of these that there is: bytes, or {bytes, path} as Hugging Face writes it.
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "content")
 NAME_COLUMNS = ("path", "key", "__key__", "name", "file_name", "filename", "image_id", "id", "url")
+# What the path of its file is called in a row of a Parquet file, which may have a column "path" of its own.
+FILE = "file of this row"
 # Ends of names -> what reads such files of an address; all others are taken for images.
 KINDS = {".parquet": "read_parquet", ".tar": "read_webdataset"}
 
 
 @dataclass(frozen=True)
 class Named:
-    """The bytes of a file, where a path is expected; one that is not `known` as an image may be none."""
+    """The bytes of a file, where a path is expected; one that is not `taken` as an image may be none."""
 
     name: str
     data: bytes
-    known: bool = False
+    taken: bool = False
 
     def open(self, mode: str = "rb") -> IO[bytes]:
         """The bytes as a file."""
@@ -54,7 +56,7 @@ class Named:
         from datasets.image_files import IMAGE_SUFFIXES, PREFIX, begins_as_image
 
         named = Path(self.name).suffix.lower() in IMAGE_SUFFIXES
-        return self.known or named or begins_as_image(self.data[:PREFIX])
+        return self.taken or named or begins_as_image(self.data[:PREFIX])
 
 
 @dataclass(frozen=True)
@@ -68,21 +70,27 @@ class Source:
     prefix: str = ""
     # Of Parquet files those that are read.
     columns: tuple[str, ...] = ()
+    # Whether all that is read is taken for images: it is a table of them.
+    taken: bool = False
 
     def dataset(self, ray: Any, known: Any) -> Any:
         """Their images, without those whose digests are in the array that `known` refers to."""
         options: dict[str, Any] = {"filesystem": self.system, **READING}
-        if self.reader == "read_parquet":
-            options["columns"] = list(self.columns)
+        tables = self.reader == "read_parquet"
+        # Ray would put the file in the place of names that are called so.
+        tells_file = tables and "path" not in self.columns
+        if tables:
+            options |= {"columns": list(self.columns), "include_paths": tells_file}
         elif self.reader == "read_webdataset":
             options["decoder"] = None
         else:
             options["include_paths"] = True
-        unpack, prefix = _UNPACK[self.reader], self.prefix
+        unpack, prefix, taken = _UNPACK[self.reader], self.prefix, self.taken
 
         def pack(batch: Any) -> Any:
             there = ray.get(known)
-            images = [image for row in batch.to_pylist() for image in unpack(row, prefix)]
+            rows = (batch.rename_columns({"path": FILE}) if tells_file else batch).to_pylist()
+            images = [Named(*one, taken) for row in rows for one in unpack(row, prefix)]
             return packed([one for one in images if not _is_in(there, one.name)])
 
         read = getattr(ray.data, self.reader)(self.paths, **options)
@@ -117,7 +125,8 @@ def find(paths: Sequence[str], lists: Sequence[str]) -> Found:
     for path in tables:
         files = sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (as find_images)
         alike.setdefault(_columns(files[0], None), []).extend(str(Path(one).resolve()) for one in files)
-    found.sources += [Source("read_parquet", files, columns=columns) for columns, files in alike.items()]
+    for columns, files in alike.items():
+        found.sources.append(Source("read_parquet", files, columns=columns, taken=True))
     for address in paths:
         if "://" in address:
             found.sources += _at(address)
@@ -147,7 +156,8 @@ def _at(address: str) -> Iterator[Source]:
     scheme = address.partition("://")[0]
     for reader, files in kinds.items():
         columns = _columns(files[0], system) if reader == "read_parquet" else ()
-        yield Source(reader, files, system, "" if scheme == "file" else f"{scheme}://", columns)
+        taken = reader == "read_parquet"
+        yield Source(reader, files, system, "" if scheme == "file" else f"{scheme}://", columns, taken)
 
 
 def packed(images: Sequence[RatedImage | Named]) -> Any:
@@ -181,23 +191,32 @@ def _is_in(known: np.ndarray, name: str) -> bool:
     return place < len(known) and bool(known[place] == wanted)
 
 
-def _of_file(row: dict[str, Any], prefix: str) -> Iterator[Named]:
-    yield Named(prefix + row["path"], row["bytes"])
+def _of_file(row: dict[str, Any], prefix: str) -> Iterator[tuple[str, bytes]]:
+    yield prefix + row["path"], row["bytes"]
 
 
-def _of_sample(row: dict[str, Any], prefix: str) -> Iterator[Named]:
+def _of_sample(row: dict[str, Any], prefix: str) -> Iterator[tuple[str, bytes]]:
     """The members of a WebDataset's sample, named as files of an archive are."""
     for suffix, data in row.items():
         if isinstance(data, bytes):
-            yield Named(f"{prefix}{row['__url__']}/{row['__key__']}.{suffix}", data)
+            yield f"{prefix}{row['__url__']}/{row['__key__']}.{suffix}", data
 
 
-def _of_table(row: dict[str, Any], prefix: str) -> Iterator[Named]:
+def _of_table(row: dict[str, Any], prefix: str) -> Iterator[tuple[str, bytes]]:
+    """The image of a row, by its name; where it has none by its file and a digest of its bytes.
+
+    So equal images of a file without names are one image, named more than once. Ray does not tell a row's
+    number, nor the file where the table has a column "path": then the digest stands alone.
+    """
     data = next(row[name] for name in IMAGE_COLUMNS if name in row)
     name = next((row[name] for name in NAME_COLUMNS if name in row), None)
     if isinstance(data, dict):
-        name, data = data.get("path") if name is None else name, data.get("bytes")
-    yield Named(str(name), data or b"", known=True)
+        name, data = data.get("path") if name in (None, "") else name, data.get("bytes")
+    data = data or b""
+    if name in (None, ""):
+        file = f"{prefix}{row[FILE]}/" if FILE in row else ""
+        name = file + hashlib.blake2b(data, digest_size=16).hexdigest()
+    yield str(name), data
 
 
 _UNPACK = {"read_binary_files": _of_file, "read_webdataset": _of_sample, "read_parquet": _of_table}
