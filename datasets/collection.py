@@ -50,6 +50,12 @@ class Collection:
     # Files and folders that were come to a second time, by another name, a link or in a circle of links.
     repeated: int = 0
 
+    def pass_over(self, name: str) -> None:
+        """Count a file that is no image."""
+        self.others += 1
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES | OTHER_SUFFIXES:
+            self.misnamed.append(name)
+
     def sentences(self) -> Iterator[str]:
         """What was passed over, in words."""
         if self.others:
@@ -181,10 +187,8 @@ def _take_image(file: Path | Member, prefix: bytes | None, found: Collection) ->
     named = Path(str(file)).suffix.lower() in IMAGE_SUFFIXES
     if named if prefix is None else begins_as_image(prefix):
         _take(file, found)
-        return
-    found.others += 1
-    if named or Path(str(file)).suffix.lower() in OTHER_SUFFIXES:
-        found.misnamed.append(str(file))
+    else:
+        found.pass_over(str(file))
 
 
 def _take(file: Path | Member | Unreadable, found: Collection) -> None:

@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from configs import Settings
+from datasets.collection import Collection
 from datasets.rated.sets import RatedImage
 from Evaluation.collection import table
 from Evaluation.collection.head import differing, head_of
@@ -56,7 +57,7 @@ def score_by_ray(
     if shards.done:
         left = f"; of {len(found.images)} images {len(images)} are left" if found.images else ""
         say(f"{folder}: holds {len(shards.done)} images with a score, which are kept{left}.")
-    began, passed_over, complete = time.monotonic(), 0, True
+    began, passed_over, complete = time.monotonic(), Collection(), True
     total = None if found.sources else len(images)
     try:
         with (
@@ -66,15 +67,14 @@ def score_by_ray(
         ):
             for rows, others, again in _scored(ray, settings, Found(images, found.sources), shards):
                 shards.add(rows)
-                passed_over += others
+                for name in others:
+                    passed_over.pass_over(name)
                 if again:
                     say("A worker ended before its work did; its images are measured again, one by one.")
                 bar.update(len(rows))
     except KeyboardInterrupt:
         complete = False
-    if passed_over:
-        say(f"Passed over, because they are no images: {passed_over} file(s).")
-    for sentence in shards.sentences():
+    for sentence in (*passed_over.sentences(), *shards.sentences()):
         say(sentence)
     pace = shards.added / (time.monotonic() - began) if shards.added else None
     for line in summary_of(model, shards.scores, len(shards.failed), pace):
@@ -120,8 +120,9 @@ class Worker:
             raise UserError(f"{platform.node()}: has other weights or another version than where this began.")
 
     def __call__(self, block: Any) -> dict[str, list[bytes]]:
-        """The rows of some images, how many of these are no images, and whether a worker ended over them."""
+        """The rows of some images, the names of what is none, and whether a worker ended over them."""
         images = unpacked(block)
+        others = [one.name for one in images if isinstance(one.path, Named) and not one.path.is_image]
         wanted = [one for one in images if not isinstance(one.path, Named) or one.path.is_image]
         # Where a worker ended over these images, each by itself tells which of them it is.
         key = digest("\0".join(one.name for one in wanted))
@@ -131,7 +132,7 @@ class Worker:
         else:
             rows = [row_of(row) for row in self.model.score_images(wanted)]
         self.attempts.end.remote(key)
-        return {"rows": [pickle.dumps((rows, len(images) - len(wanted), again))]}
+        return {"rows": [pickle.dumps((rows, others, again))]}
 
     def _begin(self, work: bytes) -> int:
         import ray
@@ -151,7 +152,7 @@ class Worker:
 
 def _scored(
     ray: Any, settings: Settings, found: Found, shards: Shards
-) -> Iterator[tuple[list[Row], int, bool]]:
+) -> Iterator[tuple[list[Row], list[str], bool]]:
     """What `Worker` makes of some images, as it is done.
 
     Raises:

@@ -52,11 +52,10 @@ class Named:
 
     @property
     def is_image(self) -> bool:
-        """By its first bytes; by its ending too, so that a damaged one is missed."""
-        from datasets.image_files import IMAGE_SUFFIXES, PREFIX, begins_as_image
+        """By its first bytes, as `find_images` tells; what is `taken` is one whatever it is."""
+        from datasets.image_files import PREFIX, begins_as_image
 
-        named = Path(self.name).suffix.lower() in IMAGE_SUFFIXES
-        return self.taken or named or begins_as_image(self.data[:PREFIX])
+        return self.taken or begins_as_image(self.data[:PREFIX])
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Source:
     prefix: str = ""
     # Of Parquet files those that are read.
     columns: tuple[str, ...] = ()
-    # Whether all that is read is taken for images: it is a table of them.
+    # Whether all that is read is taken for images: it was named itself, or is a table of them.
     taken: bool = False
 
     def dataset(self, ray: Any, known: Any) -> Any:
@@ -156,7 +155,7 @@ def _at(address: str) -> Iterator[Source]:
     scheme = address.partition("://")[0]
     for reader, files in kinds.items():
         columns = _columns(files[0], system) if reader == "read_parquet" else ()
-        taken = reader == "read_parquet"
+        taken = reader == "read_parquet" or (own.is_file and reader == "read_binary_files")
         yield Source(reader, files, system, "" if scheme == "file" else f"{scheme}://", columns, taken)
 
 

@@ -1,5 +1,6 @@
 """Scores by workers of Ray: those of one process, each image once, whoever is killed on the way."""
 
+import hashlib
 import os
 import pickle
 import shutil
@@ -26,7 +27,7 @@ ray = pytest.importorskip("ray", reason="an optional package")
 pytest.importorskip("ray.data", reason="an optional package")
 pa = pytest.importorskip("pyarrow", reason="an optional package")
 from Evaluation.collection import by_ray  # noqa: E402 (only where Ray is)
-from Evaluation.collection.ray_images import digest, packed  # noqa: E402
+from Evaluation.collection.ray_images import Named, digest, packed  # noqa: E402
 
 pytestmark = pytest.mark.skipif(shutil.which("ps") is None, reason="processes are found by ps")
 
@@ -183,9 +184,9 @@ def test_an_image_that_ends_its_worker_is_found_and_left_out(folder, local, monk
     for _ in range(1 + by_ray.MOST_LOST):  # Ray does the work again, on another worker
         with pytest.raises(SystemExit):
             worker(packed(images))
-    [made] = worker(packed(images))["rows"]
+    [made] = worker(packed([*images, Named("notes.jpg", b"a text")]))["rows"]
     rows, others, again = pickle.loads(made)
-    assert given[0] == 4 and set(given[1:]) == {1} and (others, again) == (0, True)
+    assert given[0] == 4 and set(given[1:]) == {1} and (others, again) == (["notes.jpg"], True)
     assert list(attempts.begun) == [digest("images/002.jpg")]
     assert [row.status for row in rows] == ["ok", "ok", "failed", "ok"]
     assert "ended 2 times" in rows[2].reason
@@ -229,6 +230,7 @@ def test_bytes_of_parquet_tars_and_addresses(folder, local):
     keys = [file.name for file in files] + ["bad.jpg"]
     pa.parquet.write_table(pa.table({"image_id": range(7), "bytes": contents}), folder / "plain.parquet")
     cells = [{"bytes": one, "path": f"face/{name}"} for name, one in zip(keys, contents, strict=True)]
+    cells += [{"bytes": one, "path": None} for one in contents[:2]]
     pa.parquet.write_table(pa.table({"image": cells}), folder / "struct.parquet")
     (folder / "bad.jpg").write_bytes(b"no image")
     (folder / "at").mkdir()
@@ -237,18 +239,28 @@ def test_bytes_of_parquet_tars_and_addresses(folder, local):
             tar.add(file, file.name)
             tar.add(ROOT / "LICENSE", f"{file.stem}.txt")
     os.link(files[0], folder / "at" / "no_ending")
-    (folder / "at" / "notes.txt").write_text("nothing")
-    arguments = ("plain.parquet", "struct.parquet", (folder / "at").as_uri(), "images/007.jpg")
+    for name in ("notes.txt", "notes.jpg"):
+        (folder / "at" / name).write_text("nothing")
+    (folder / "at" / "empty.png").touch()
+    addresses = [(folder / name).as_uri() for name in ("at", "bad.jpg")]
+    arguments = ("plain.parquet", "struct.parquet", *addresses, "images/007.jpg")
     status, _, errors = finish(start(folder, *arguments, *RAY[:-1], "others"))
     assert status == 1 and errors.count("Not scored: ") == 3, errors
-    assert "Passed over, because they are no images: 8 file(s)." in errors
+    assert "Passed over, because they are no images that can be read: 11 file(s)." in errors
+    misnamed = next(line for line in errors.splitlines() if line.startswith("No images that can be read"))
+    assert all(f"/at/{name}" in misnamed for name in ("notes.jpg", "empty.png", "web.tar/bad.jpg"))
     expected = {
+        str(folder / "bad.jpg"): None,
         "images/007.jpg": local["images/007.jpg"],
         str(folder / "at" / "no_ending"): local["images/000.jpg"],
     }
     for k, name in enumerate(keys):
         for key in (str(k), f"face/{name}", str(folder / "at" / "web.tar" / name)):
             expected[key] = local.get(f"images/{name}")
+    del expected[str(folder / "at" / "web.tar" / "bad.jpg")]
+    for k in range(2):
+        digest_of_it = hashlib.blake2b(contents[k], digest_size=16).hexdigest()
+        expected[f"{folder / 'struct.parquet'}/{digest_of_it}"] = local[f"images/{keys[k]}"]
     rows = [row for path in folder.glob("others/*.parquet") for row in table.read(path)[1]]
     assert sorted(row.image for row in rows) == sorted(expected)
     for row in rows:

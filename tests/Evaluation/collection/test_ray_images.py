@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
+from datasets.collection import find_images
 from Evaluation.collection.ray_images import digest, digests, find, unpacked
 
 pa = pytest.importorskip("pyarrow", reason="an optional package")
@@ -75,3 +77,15 @@ def test_a_name_is_made_only_where_there_is_none(tmp_path):
     assert [image.name for image in images_of([file])] == ["0", found[1], "2"]
     parquet.write_table(table.rename_columns(["bytes", "path"]), file)
     assert [image.name for image in images_of([file])] == ["0", found[1].removeprefix(f"{file}/"), "2"]
+
+
+def test_of_an_address_the_same_files_are_images_as_of_a_folder(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo", "JPEG")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("a text")
+    images = images_of([tmp_path.as_uri()])
+    found = find_images([str(tmp_path)])
+    assert [image.name for image in images if image.is_image] == [one.name for one in found.images]
+    assert len(found.images) == 1 and len(images) == 1 + found.others == 3
+    [named] = images_of([(tmp_path / "text.jpg").as_uri()])
+    assert named.is_image
