@@ -116,7 +116,14 @@ def find(paths: Sequence[str], lists: Sequence[str]) -> Found:
     if others or lists:
         from datasets.collection import find_images
 
-        collection = find_images(others, lists)
+        try:
+            collection = find_images(others, lists)
+        except UserError as error:
+            table = next((one for path in others for one in Path(path).rglob("*.parquet")), None)
+            if table is None:
+                raise
+            named = f'name the Parquet files themselves, "{table.parent}/*.parquet".'
+            raise UserError(f"{str(error).rstrip('.')}; {named}") from None
         for sentence in collection.sentences():
             say(sentence)
         found.images = collection.images

@@ -7,6 +7,7 @@ from PIL import Image
 
 from datasets.collection import find_images
 from Evaluation.collection.ray_images import digest, digests, find, unpacked
+from utils.errors import UserError
 
 pa = pytest.importorskip("pyarrow", reason="an optional package")
 parquet = pytest.importorskip("pyarrow.parquet", reason="an optional package")
@@ -89,3 +90,13 @@ def test_of_an_address_the_same_files_are_images_as_of_a_folder(tmp_path):
     assert len(found.images) == 1 and len(images) == 1 + found.others == 3
     [named] = images_of([(tmp_path / "text.jpg").as_uri()])
     assert named.is_image
+
+
+def test_a_folder_of_parquet_files_alone_says_how_they_are_named(tmp_path):
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below" / "a.parquet", [b"0"], ["x.jpg"])
+    pattern = f"{tmp_path / 'below'}/*.parquet"
+    with pytest.raises(UserError, match="holds no image, but 1 other file") as error:
+        find([str(tmp_path)], [])
+    assert str(error.value).endswith(f'; name the Parquet files themselves, "{pattern}".')
+    assert len(images_of([pattern])) == 1
