@@ -88,8 +88,9 @@ class Source:
 
         def pack(batch: Any) -> Any:
             there = ray.get(known)
-            rows = (batch.rename_columns({"path": FILE}) if tells_file else batch).to_pylist()
-            images = [Named(*one, taken) for row in rows for one in unpack(row, prefix)]
+            if tells_file:
+                batch = batch.rename_columns([FILE if one == "path" else one for one in batch.column_names])
+            images = [Named(*one, taken) for row in batch.to_pylist() for one in unpack(row, prefix)]
             return packed([one for one in images if not _is_in(there, one.name)])
 
         read = getattr(ray.data, self.reader)(self.paths, **options)
