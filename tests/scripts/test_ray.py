@@ -79,12 +79,12 @@ def start(folder, *arguments):
 
 
 def finish(process):
-    printed, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=300)
     return process.returncode, printed, errors
 
 
 def wait_for(what):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while not (found := what()):
         assert time.monotonic() < end
         time.sleep(0.05)
