@@ -1,6 +1,7 @@
 """The page of a collection in a browser: by mouse and keyboard, wide and narrow, light and dark."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,13 @@ class InBrowser:
     def __init__(self, driver, width, scheme):
         self.driver, self.width, self.scheme = driver, width, scheme
 
+    def open(self, path, width=None):
+        width = width or self.width
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500,
+        })  # fmt: skip
+        self.driver.get(Path(path).as_uri())
+
     def all_of(self, selector):
         return self.driver.find_elements("css selector", selector)
 
@@ -124,9 +132,6 @@ def browser(request):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500,
-    })  # fmt: skip
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     # Nothing may be fetched.
@@ -141,7 +146,7 @@ def browser(request):
 @pytest.fixture
 def opened(browser, written):
     """The page just opened; at the end its console must be empty."""
-    browser.driver.get(Path(written[0]).as_uri())
+    browser.open(written[0])
     yield browser
     assert browser.driver.get_log("browser") == []
 
@@ -187,6 +192,27 @@ def test_where_an_image_looks_distorted(opened):
     assert opened.is_open()  # a click beside the picture
     opened.all_of(".close")[0].click()
     assert not opened.is_open()
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [360, 390, 1400])
+def test_a_picture_and_its_map_have_its_shape(browser, tmp_path, width):
+    shapes = [(800, 1200), (300, 2048), (2048, 300), (600, 400)]
+    _, explained = made(len(shapes))
+    explained = [
+        replace(one, row=replace(one.row, width=shape[0], height=shape[1]))
+        for one, shape in zip(explained, shapes, strict=True)
+    ]
+    rows = [one.row for one in explained]
+    (tmp_path / "page.html").write_text(page("Image quality", [], rows, explained, "Q_low"))
+    browser.open(tmp_path / "page.html", width)
+    for place, (across, down) in enumerate(shapes):
+        browser.script(f"show({place})")
+        copy, heat = (browser.all_of(selector)[0].rect for selector in (".copy", ".heat"))
+        assert copy == heat and copy["width"] > 60
+        # In whole pixels.
+        assert copy["height"] == pytest.approx(copy["width"] * down / across, rel=0.01, abs=1)
+        assert browser.script("find('dialog').scrollWidth <= find('dialog').clientWidth")
 
 
 @needs_browser
