@@ -33,6 +33,7 @@ TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
+TEMPLATES.filters["printable"] = printable
 
 
 def shown(rows: Sequence[Row]) -> list[Row]:
@@ -135,7 +136,7 @@ def _histogram(scores: Sequence[float], column: str) -> markupsafe.Markup | str:
         return ""
     with matplotlib.rc_context(PLOT_STYLE):
         figure, axes = axes_of(column, "images")
-        figure.set_size_inches(7, 2.6)
+        figure.set_size_inches(5, 2.2)  # so that it can be read on a phone too
         axes.hist(scores, bins=min(40, max(5, round(np.sqrt(len(scores)) * 2))), color=DOT)
         axes.yaxis.get_major_locator().set_params(integer=True)
     return as_svg(figure)

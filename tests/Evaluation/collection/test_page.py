@@ -1,5 +1,7 @@
 """The page of a collection in a browser: by mouse and keyboard, wide and narrow, light and dark."""
 
+import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -73,10 +75,20 @@ def test_of_more_images_the_best_the_worst_and_some_that_failed_are_shown():
 
 def test_both_branches_have_their_columns():
     row = Row("a.png", 9, 9, 0.25, 0.5, 0.75, "ok", "")
-    text = page("Image quality", [], [row], [], "Q")
+    failed = Row("b.png", None, None, None, None, None, "failed", "is empty")
+    text = page("Image quality", [], [row, failed], [], "Q")
     assert ">Q_low<" in text and ">Q_high<" in text
-    cells = [f'<td class="number">{value}</td>' for value in ("0.7500", "0.2500", "0.5000")]
-    assert [text.index(cell) for cell in cells] == sorted(text.index(cell) for cell in cells)
+    numbers = re.findall(r'<td class="number"[^>]*>([^<]*)</td>', text)
+    assert numbers == ["0.7500", "0.2500", "0.5000", "", "", ""]
+
+
+def test_a_name_is_the_same_in_the_table_and_over_its_picture():
+    rows, explained = made(2)
+    row = replace(rows[0], image=os.fsdecode(b"caf\xe9/a\xff.png"))
+    other = replace(rows[1], image=os.fsdecode(b"caf\xe9/b.png"))
+    text = page("Image quality", [], [row, other], [replace(explained[0], row=row)], "Q_low")
+    text.encode()  # no surrogates
+    assert r">a\xff.png<" in text and r'"name": "a\\xff.png"' in text and r"All in caf\xe9/<" in text
 
 
 def test_the_folder_in_common():
@@ -167,6 +179,23 @@ def test_all_is_there_at_first_sight(opened):
     for _ in range(2):  # failed rows come last by pixels too
         opened.all_of("#rows thead button")[2].click()
         assert opened.visible()[-1] == "broken.png"
+
+
+@needs_browser
+def test_nothing_is_out_of_sight_or_too_small_to_read(opened):
+    assert opened.script(
+        "[...document.querySelectorAll('.wide')].every(one => one.scrollWidth <= one.clientWidth)"
+    )
+    parts = opened.all_of("svg, svg text, #rows thead button, tr.failed td, #rows tr:nth-child(4) td")
+    shown = [one for one in parts if one.is_displayed()]
+    assert len(shown) > 20 and all(one.rect["x"] + one.rect["width"] <= opened.width for one in shown)
+    assert min(one.rect["height"] for one in opened.all_of("svg text")) > 11
+    assert min(one.rect["width"] for one in shown if one.tag_name == "td") > 40
+    words = [one.text for one in opened.all_of("#rows tr:nth-child(4) td, tr.failed td") if one.text]
+    assert words == [
+        "broken.png", "is damaged <script>", "image2.jpg", opened.text("#rows tr:nth-child(4) .number"),
+        "602\u00d7400", "blur 0.5", "viewed at 10x10",
+    ]  # fmt: skip
 
 
 @needs_browser
