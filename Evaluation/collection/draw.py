@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ MAP_SIDE, STEPS, OPACITY = 32, 32, 0.85
 COLOURS = "inferno"
 # Pixels of the longer side of an image that is drawn beside its maps.
 FIGURE_SIDE = 640
+# Letters of its name in a line above it and for each map, which fit however wide they are.
+LETTERS = 25
+STYLE: Any = {"text.parse_math": False, "font.size": 9}
 # What the maps are, in words.
 TITLES = {
     "distance": "distance to pristine patches (4 is usual)",
@@ -88,28 +92,37 @@ def as_uri(picture: Image.Image, kind: str, **options: object) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+@matplotlib.rc_context(STYLE)
 def draw_map(path: Path, copy: Image.Image, found: QualityMap, title: str) -> None:
     """Write an image and its maps side by side as PNG, with what they are and what the colours mean."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # of names in scripts that the font does not have
+        map_figure(copy, found, title).savefig(path, format="png", dpi=100, metadata={"Software": None})
+
+
+@matplotlib.rc_context(STYLE)
+def map_figure(copy: Image.Image, found: QualityMap, title: str) -> Figure:
+    """The image and its maps side by side."""
     maps = maps_of(found)
     width, height = copy.size
-    with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # of names in scripts that the font does not have
-        tall = min(4 * height / width, 12)  # of a sliver the picture would fill the memory
-        figure = Figure(figsize=(4 * (1 + len(maps)), tall + 1.2), layout="constrained")
-        axes = figure.subplots(1, 1 + len(maps))
-        axes[0].imshow(copy)
-        told = f"looks like {found.words} (of 1)" if found.words else "no distortion named"
-        figure.suptitle(title)
-        axes[0].set_title(told if found.distortion is not None else "")
-        bars: Any = {"orientation": "horizontal", "extend": "max", "fraction": 0.06}
-        for place, (name, (values, most)) in zip(axes[1:], maps.items(), strict=True):
-            place.imshow(copy)
-            over = heat(values, found, most, map_size(width, height)).convert("RGBA")
-            place.imshow(over.resize(copy.size, Image.Resampling.BILINEAR))
-            place.set_title(TITLES[name])
-            scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, most), COLOURS)
-            figure.colorbar(scale, ax=place, label="bright is worse", **bars)
-        figure.colorbar(scale, ax=axes[0], label=" ", **bars).ax.set_visible(False)  # so that all are level
-        for place in axes:
-            place.set(xticks=[], yticks=[])
-        figure.savefig(path, format="png", dpi=100, metadata={"Software": None})
+    heading = textwrap.fill(title, LETTERS * (1 + len(maps)))
+    if found.distortion is not None:
+        heading += f"\nlooks like {found.words} (of 1)" if found.words else "\nno distortion named"
+    tall = min(4 * height / width, 12)  # of a sliver the picture would fill the memory
+    tall += 1.2 + 0.2 * heading.count("\n")
+    figure = Figure(figsize=(4 * (1 + len(maps)), tall), layout="constrained")
+    axes = figure.subplots(1, 1 + len(maps))
+    axes[0].imshow(copy)
+    figure.suptitle(heading)
+    bars: Any = {"orientation": "horizontal", "extend": "max", "fraction": 0.06}
+    for place, (name, (values, most)) in zip(axes[1:], maps.items(), strict=True):
+        place.imshow(copy)
+        over = heat(values, found, most, map_size(width, height)).convert("RGBA")
+        place.imshow(over.resize(copy.size, Image.Resampling.BILINEAR))
+        place.set_title(TITLES[name])
+        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, most), COLOURS)
+        figure.colorbar(scale, ax=place, label="bright is worse", **bars)
+    figure.colorbar(scale, ax=axes[0], label=" ", **bars).ax.set_visible(False)  # so that all are level
+    for place in axes:
+        place.set(xticks=[], yticks=[])
+    return figure

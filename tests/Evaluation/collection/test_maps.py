@@ -14,7 +14,7 @@ from datasets.rated.sets import RatedImage
 from Evaluation import GRepQ
 from Evaluation.collection import draw
 from Evaluation.collection.explain import explain, map_name, write_maps
-from Evaluation.collection.maps import named_distortions, patch_distances, quality_map
+from Evaluation.collection.maps import NAMES, QualityMap, named_distortions, patch_distances, quality_map
 from Evaluation.collection.rows import Row
 from Evaluation.collection.run import prepare_maps
 from Evaluation.distance import statistics
@@ -113,8 +113,6 @@ def test_a_heat_map_lies_where_its_patches_are():
 
 
 def quality_map_of(values, middles):
-    from Evaluation.collection.maps import QualityMap
-
     return QualityMap(values, None, middles, middles)
 
 
@@ -148,6 +146,27 @@ def test_maps_of_slivers_and_of_any_name(model, tmp_path):
     (file,) = (tmp_path / "maps").iterdir()
     with Image.open(file) as picture:
         assert picture.height < 1500
+
+
+@pytest.mark.parametrize("size", [(640, 400), (427, 640), (20, 640), (640, 90)])
+@pytest.mark.parametrize("letter", ["i", "W"])
+def test_all_words_fit_on_a_map(size, letter):
+    middles = (np.arange(4) + 0.5) / 4
+    named = [(name, 0.55) for name in sorted(NAMES, key=len)[-3:]]
+    maps = (np.ones((4, 4)), np.ones((4, 4)), middles, middles)
+    copy, title = Image.new("RGB", size), f"{letter * 250}.png   0.250"
+    for found in (QualityMap(*maps, tuple(named)), QualityMap(maps[0], None, middles, middles)):
+        figure = draw.map_figure(copy, found, title)
+        figure.draw_without_rendering()
+        texts = [figure._suptitle, *(text for one in figure.axes for text in (one.title, one.xaxis.label))]
+        boxes = [text.get_window_extent() for text in texts if text.get_text().strip()]
+        assert all(box.x0 >= 0 and box.y0 >= 0 for box in boxes)
+        assert all(box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+        heading = figure.get_suptitle().replace("\n", "")
+        assert title in heading and all(name in heading for name, _ in found.named)
+        # Nor do they cover the pictures and their titles.
+        bottom = figure._suptitle.get_window_extent().y0
+        assert all(one.get_tightbbox().y1 <= bottom for one in figure.axes if one.get_visible())
 
 
 def test_what_cannot_be_read_any_more_is_left_out(model, tmp_path):
