@@ -14,7 +14,7 @@ import matplotlib.cm
 import matplotlib.colors
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from datasets.decoder import read_reduced
 from datasets.image_files import Loan
@@ -25,7 +25,11 @@ from Evaluation.collection.maps import QualityMap
 MOST_DISTANCE, MOST_DISTORTION = 25.0, 1.6
 # Of a map: pixels of its longer side, steps of its colours, and how much of the image the worst covers.
 MAP_SIDE, STEPS, OPACITY = 32, 32, 0.85
-COLOURS = "inferno"
+SHARE = np.linspace(0, 1, STEPS)
+# Without the darkest, which are darker than the grey image that the map lies over.
+COLOURS = matplotlib.colormaps["inferno"](np.linspace(0.25, 1, STEPS))[:, :3]
+# How bright that grey image is, of 1, so that what is bright is so by the map alone.
+DIMMED = 0.5
 # Pixels of the longer side of an image that is drawn beside its maps.
 FIGURE_SIDE = 640
 # Letters of its name in a line above it and for each map, which fit however wide they are.
@@ -64,11 +68,21 @@ def heat(values: np.ndarray, found: QualityMap, most: float, shape: tuple[int, i
     # Linear between the middles of patches, and beyond the outermost as these.
     across = np.stack([np.interp((np.arange(width) + 0.5) / width, found.columns, row) for row in values])
     whole = np.stack([np.interp((np.arange(height) + 0.5) / height, found.rows, one) for one in across.T], 1)
-    share = np.linspace(0, 1, STEPS)
     picture = Image.fromarray((whole / most * (STEPS - 1)).round().clip(0, STEPS - 1).astype(np.uint8), "P")
-    picture.putpalette((matplotlib.colormaps[COLOURS](share)[:, :3] * 255).round().astype(np.uint8).tobytes())
-    picture.info["transparency"] = (share * OPACITY * 255).round().astype(np.uint8).tobytes()
+    picture.putpalette((COLOURS * 255).round().astype(np.uint8).tobytes())
+    picture.info["transparency"] = (SHARE * OPACITY * 255).round().astype(np.uint8).tobytes()
     return picture
+
+
+def dimmed(copy: Image.Image) -> Image.Image:
+    """The image as it is below a map, grey and dark."""
+    return ImageEnhance.Brightness(copy.convert("L")).enhance(DIMMED).convert("RGB")
+
+
+def scale_colours() -> np.ndarray:
+    """The colours (STEPS, 3) of a map over an image of middling brightness, from 0 on."""
+    opacity = SHARE[:, None] * OPACITY
+    return opacity * COLOURS + (1 - opacity) * DIMMED / 2
 
 
 def maps_of(found: QualityMap) -> dict[str, tuple[np.ndarray, float]]:
@@ -114,13 +128,14 @@ def map_figure(copy: Image.Image, found: QualityMap, title: str) -> Figure:
     axes = figure.subplots(1, 1 + len(maps))
     axes[0].imshow(copy)
     figure.suptitle(heading)
+    colours = matplotlib.colors.ListedColormap(scale_colours())
     bars: Any = {"orientation": "horizontal", "extend": "max", "fraction": 0.06}
     for place, (name, (values, most)) in zip(axes[1:], maps.items(), strict=True):
-        place.imshow(copy)
+        place.imshow(dimmed(copy))
         over = heat(values, found, most, map_size(width, height)).convert("RGBA")
         place.imshow(over.resize(copy.size, Image.Resampling.BILINEAR))
         place.set_title(TITLES[name])
-        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, most), COLOURS)
+        scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, most), colours)
         figure.colorbar(scale, ax=place, label="bright is worse", **bars)
     figure.colorbar(scale, ax=axes[0], label=" ", **bars).ax.set_visible(False)  # so that all are level
     for place in axes:

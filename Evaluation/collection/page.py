@@ -81,6 +81,7 @@ def page(
         maps=draw.TITLES,
         most={"distance": draw.MOST_DISTANCE, "distortion": draw.MOST_DISTORTION},
         gradient=_gradient(),
+        dimmed=draw.DIMMED,
         best=[places[row.image] for row in ranked[:ends]],
         worst=[places[row.image] for row in ranked[::-1][:ends]],
         column=column,
@@ -144,5 +145,4 @@ def _histogram(scores: Sequence[float], column: str) -> markupsafe.Markup | str:
 
 def _gradient() -> str:
     """The colours of maps from 0 on, as a style sheet has them."""
-    colours = matplotlib.colormaps[draw.COLOURS](np.linspace(0, 1, 9))
-    return ", ".join(matplotlib.colors.to_hex(colour) for colour in colours)
+    return ", ".join(matplotlib.colors.to_hex(colour) for colour in draw.scale_colours())

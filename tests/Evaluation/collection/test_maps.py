@@ -112,6 +112,21 @@ def test_a_heat_map_lies_where_its_patches_are():
     assert draw.map_size(600, 300) == (draw.MAP_SIDE // 2, draw.MAP_SIDE)
 
 
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_what_is_worse_is_brighter_over_an_image_of_any_brightness(level):
+    copy = draw.dimmed(Image.new("RGB", (90, 60), (level,) * 3)).convert("RGBA")
+    values, middles = np.linspace(0, 1, 90)[None].repeat(60, 0), (np.arange(90) + 0.5) / 90
+    found = QualityMap(values, None, middles[:60] * 1.5, middles)
+    copy.alpha_composite(draw.heat(values, found, 1.0, (60, 90)).convert("RGBA"))
+    seen = np.asarray(copy.convert("L"))[30].astype(int)
+    assert seen[0] == int(level * draw.DIMMED) and seen[-1] > seen[0] + 80
+    assert (np.maximum.accumulate(seen) - seen).max() <= 10  # over white it falls a little at first
+    # The scale is what is seen over middling grey.
+    scale = draw.scale_colours()[[0, -1]] * 255
+    if level == 128:
+        assert np.asarray(copy)[30, [0, -1], :3] == pytest.approx(scale, abs=2)
+
+
 def quality_map_of(values, middles):
     return QualityMap(values, None, middles, middles)
 

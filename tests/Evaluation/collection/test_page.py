@@ -212,8 +212,10 @@ def test_where_an_image_looks_distorted(opened):
     first = heat.get_attribute("src")
     opened.all_of("#which input")[1].click()
     assert heat.get_attribute("src") != first and opened.text("#most") == "25 and more"
+    assert "grayscale" in opened.all_of(".copy")[0].value_of_css_property("filter")
     opened.all_of("#which input")[0].click()
     assert not heat.is_displayed()
+    assert opened.all_of(".copy")[0].value_of_css_property("filter") == "none"
     box = opened.script("document.querySelector('dialog').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0 and box["right"] <= opened.width
     mouse = ActionChains(opened.driver)
