@@ -66,7 +66,7 @@ def explain(
 
 def write_maps(model: GRepQ, images: Sequence[tuple[Row, RatedImage]], folder: Path) -> None:
     """Draw the quality map of each image into `folder`, where none of the same score and weights is there."""
-    weights = model.encoders.line()
+    weights = model.load().encoders.line()
     files = {row.image: folder / map_name(row, weights) for row, _ in images}
     waiting = [(row, image) for row, image in images if not files[row.image].is_file()]
     for one in explain(model, waiting, draw.FIGURE_SIDE, "Quality maps"):
