@@ -349,7 +349,7 @@ def test_a_loss_of_no_image():
 def test_a_large_small_file_is_decoded_while_nothing_is_measured(tmp_path, monkeypatch):
     model, events = GRepQ(Settings(branch="low", device="cpu")), []
     for name in "abc":
-        Image.new("L", (4000, 2600), ord(name)).save(tmp_path / f"{name}.png")
+        Image.new("RGB", (4000, 2600), (ord(name), 0, 0)).save(tmp_path / f"{name}.png")
     measured = model._measure
 
     def measure(images, parts):
