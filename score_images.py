@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -39,16 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_set(model, "Settings")
     args = parser.parse_intermixed_args(argv)
     settings = with_fields(Settings(), args)
-    if not (args.paths or args.list):
-        parser.error("name images: files, folders, archives, patterns, or a list of them with --list FILE.")
-    for flag in ("top", "bottom"):
-        if getattr(args, flag) is not None and getattr(args, flag) < 1:
-            parser.error(f"--{flag} takes a number of 1 or more.")
-    if args.below is not None and not math.isfinite(args.below):
-        parser.error("--below takes a number.")
-    chosen = (args.top, args.bottom, args.below, args.report, args.maps, args.sort)
-    if args.runner == "ray" and chosen != (None, None, None, None, None, "input"):
-        parser.error("--engine ray writes every row; --top, --report and the like do not go with it.")
+    _check(parser, args)
 
     # Only now: wrong arguments and --help do not wait for torch.
     if args.runner == "ray":
@@ -75,6 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output, args.overwrite, args.top, args.bottom, args.below, args.sort, args.report, args.maps
     )
     return score_collection(GRepQ(settings, say), found.images, wanted)
+
+
+def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit where flags want what cannot be done."""
+    if not (args.paths or args.list):
+        parser.error("name images: files, folders, archives, patterns, or a list of them with --list FILE.")
+    for flag in ("top", "bottom"):
+        if getattr(args, flag) is not None and getattr(args, flag) < 1:
+            parser.error(f"--{flag} takes a number of 1 or more.")
+    if args.below is not None and not math.isfinite(args.below):
+        parser.error("--below takes a number.")
+    chosen = (args.top, args.bottom, args.below, args.report, args.maps, args.sort)
+    if args.runner == "ray" and chosen != (None, None, None, None, None, "input"):
+        parser.error("--engine ray writes every row; --top, --report and the like do not go with it.")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def _of_codestream(data: bytes, at: int) -> float:
                 style = data[at + 4 : at + 5] + data[at + 9 : at + 2 + length]
             blocks, own = _of_sample(style)
             of_sample = max(of_sample, blocks * _OF_BLOCK + own * _OF_PRECINCT)
-            levels, precincts = max(levels, *style[1:2]), max(precincts, own)
+            levels, precincts = max([levels, *style[1:2]]), max(precincts, own)
         at += 2 + max(2, length)
     packets = layers * (samples * precincts + tiles * components * (levels + 1))
     if packets > _MOST_PACKETS:

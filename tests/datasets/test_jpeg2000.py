@@ -97,6 +97,10 @@ def test_nonsense_ends():
     for content in (start, start * 9, start + bytes(40), start + b"\xff" * 99, start + b"\xff\x90" * 50):
         with suppress(ValueError):
             assert structure_bytes(content) >= 0
+    size = b"\xff\x51" + struct.pack(">HH8IH", 41, 0, 9, 9, 0, 0, 9, 9, 0, 0, 1) + bytes(3)
+    assert (
+        structure_bytes(b"\xff\x4f" + size + b"\xff\x53\0\3\0" + bytes(9)) == 13_000 + 81 * 250
+    )  # a style cut short: a block each
     for part in (0, 5, 12, 14, 16):  # the part of a tile that ends in itself
         tile = b"\xff\x90" + struct.pack(">HHIBB", 10, 0, part, 0, 1) + b"\xff\x93" * 9
         assert structure_bytes(start + bytes([0, 41]) + bytes(39) + tile) == 0
